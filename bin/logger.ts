@@ -1,0 +1,85 @@
+/** The worker's log on standard output and standard error, as text or as JSON lines. */
+import { hostname } from 'node:os';
+import { styleText } from 'node:util';
+import type { Logger } from '../lib/index.ts';
+
+export type LogFormat = 'text' | 'json';
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
+
+/** pino's numbers for its levels. */
+const LEVELS: Readonly<Record<LogLevel, number>> = { debug: 20, info: 30, warn: 40, error: 50 };
+
+/** Lines that are written together, once a turn of the event loop, so that logging does not set the pace. */
+class LineStream {
+  readonly #stream: NodeJS.WriteStream;
+  #lines: string[] = [];
+
+  constructor(stream: NodeJS.WriteStream) {
+    this.#stream = stream;
+    // who read the log has gone: the jobs go on
+    stream.on('error', () => {});
+  }
+
+  get isTerminal(): boolean {
+    return this.#stream.isTTY;
+  }
+
+  write(line: string): void {
+    if (this.#lines.push(line) === 1) setImmediate(() => this.flush());
+  }
+
+  flush(): void {
+    if (this.#lines.length === 0) return;
+    const text = this.#lines.join('');
+    this.#lines = [];
+    this.#stream.write(text);
+  }
+}
+
+/** What is below `level` is not written. Warnings and errors go to standard error, text errors with their stack. */
+export function makeLogger(format: LogFormat, level: LogLevel): Logger & { flush(): void } {
+  const out = new LineStream(process.stdout);
+  const err = new LineStream(process.stderr);
+  const at = (name: LogLevel) => (fields: object, message: string) => {
+    if (LEVELS[name] < LEVELS[level]) return;
+    const stream = LEVELS[name] >= LEVELS.warn ? err : out;
+    stream.write(format === 'json' ? jsonLine(name, fields, message) : textLine(name, fields, message, stream.isTerminal));
+  };
+  return {
+    debug: at('debug'),
+    info: at('info'),
+    warn: at('warn'),
+    error: at('error'),
+    flush() {
+      out.flush();
+      err.flush();
+    },
+  };
+}
+
+function jsonLine(level: LogLevel, fields: object, msg: string): string {
+  return `${JSON.stringify({ level: LEVELS[level], time: Date.now(), pid: process.pid, hostname: hostname(), ...fields, msg })}\n`;
+}
+
+function textLine(level: LogLevel, fields: object, message: string, colour: boolean): string {
+  const now = new Date();
+  const time = [now.getHours(), now.getMinutes(), now.getSeconds()].map(n => String(n).padStart(2, '0')).join(':');
+  let text = message;
+  if ('err' in fields) text += `\n${printable(stackOf(fields.err))}`;
+  if (colour) {
+    if (level === 'error') text = styleText('red', text);
+    else if (level === 'warn') text = styleText('yellow', text);
+    else if (/: Job OK \(/.test(text)) text = styleText('green', text);
+  }
+  return `${colour ? styleText('gray', time) : time} ${text}\n`;
+}
+
+function stackOf(err: unknown): string {
+  return typeof err === 'object' && err !== null && 'stack' in err && typeof err.stack === 'string' ? err.stack : String(err);
+}
+
+/** A text of several lines, without any other control character. */
+function printable(text: string): string {
+  // oxlint-disable-next-line no-control-regex
+  return text.replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g, c => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`);
+}

@@ -1,0 +1,138 @@
+#!/usr/bin/env node
+/** `rq-worker`: runs the jobs of queues, in RQ's flags and words. */
+import { rmSync, writeFileSync } from 'node:fs';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { loadFunctions, VERSION, Worker, type DequeueStrategy } from '../lib/index.ts';
+import { makeLogger, type LogFormat } from './logger.ts';
+
+interface Flags {
+  readonly url?: string;
+  readonly functions?: readonly string[];
+  readonly concurrency: number;
+  readonly name?: string;
+  readonly burst?: boolean;
+  readonly maxJobs?: number;
+  readonly maxIdleTime?: string;
+  readonly resultsTtl?: string;
+  readonly shutdownTimeout?: string;
+  readonly dequeueStrategy: DequeueStrategy;
+  readonly allowEviction?: boolean;
+  readonly verbose?: boolean;
+  readonly quiet?: boolean;
+  readonly jobDescLogging: boolean;
+  readonly pid?: string;
+  readonly logFormat: LogFormat;
+}
+
+const [OK, FAILED, USAGE] = [0, 1, 2];
+
+const command = new Command('rq-worker')
+  .description('Runs the jobs of Redis queues. The order of the queues is their priority.')
+  .argument('[queues...]', 'names of the queues to listen on', ['default'])
+  .option('-u, --url <url>', 'Redis (default: RQ_REDIS_URL, else redis://127.0.0.1:6379)')
+  .option(
+    '-f, --functions <[prefix=]module>',
+    'module whose exported functions jobs may call; repeatable',
+    (value: string, all: readonly string[] = []) => [...all, value],
+  )
+  .option('-c, --concurrency <n>', 'jobs that run at the same time', count, 1)
+  .option('-n, --name <name>', 'name of the worker (default: random)')
+  .option('-b, --burst', 'end when the queues are empty')
+  .option('--max-jobs <n>', 'end after this many jobs', count)
+  .option('--max-idle-time <duration>', 'end after this long without a job (30, 5m, …)')
+  .option('--results-ttl <duration>', 'how long results are kept by default (default: 500 s)')
+  .option('--shutdown-timeout <duration>', 'how long a stop waits for running jobs (default: 25 s)')
+  .addOption(
+    new Option('--dequeue-strategy <strategy>', 'order of the queues')
+      .choices(['default', 'round_robin', 'random'])
+      .default('default'),
+  )
+  .option('--allow-eviction', 'work on a Redis that may evict keys, and so lose jobs')
+  .option('-v, --verbose', 'log more')
+  .option('-q, --quiet', 'log warnings and errors only')
+  .option('--disable-job-desc-logging', 'log no descriptions of jobs, and so no arguments')
+  .option('--pid <file>', 'write the process id to this file')
+  .addOption(new Option('--log-format <format>', 'format of the log').choices(['text', 'json']).default('text'))
+  .version(VERSION, '--version')
+  .exitOverride()
+  .configureHelp({ showGlobalOptions: true })
+  .addHelpText('after', '\nDurations are seconds, or a number with ms, s, m, h or d. Exit codes: 0 stopped, 1 error, 2 wrong usage.');
+
+function count(value: string): number {
+  const n = /^\d+$/.test(value) ? Number(value) : NaN;
+  if (!Number.isSafeInteger(n) || n < 1) throw new InvalidArgumentError('It must be a whole number of 1 or more.');
+  return n;
+}
+
+async function main(): Promise<number> {
+  try {
+    command.parse();
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? OK : USAGE;
+    throw error;
+  }
+  const flags = command.opts<Flags & { readonly disableJobDescLogging?: boolean }>();
+  const logger = makeLogger(flags.logFormat, flags.quiet === true ? 'warn' : flags.verbose === true ? 'debug' : 'info');
+  try {
+    return await run(command.processedArgs[0] as string[], flags, logger);
+  } finally {
+    logger.flush();
+  }
+}
+
+async function run(
+  queues: readonly string[],
+  flags: Flags & { readonly disableJobDescLogging?: boolean },
+  logger: ReturnType<typeof makeLogger>,
+): Promise<number> {
+  if (flags.functions === undefined) return complain(USAGE, 'no functions: name at least one module with --functions');
+  let worker: Worker;
+  let functions;
+  try {
+    functions = await loadFunctions(flags.functions, text => logger.warn({}, text));
+  } catch (error) {
+    return complain(FAILED, messageOf(error));
+  }
+  try {
+    worker = new Worker(queues, {
+      functions,
+      logger,
+      concurrency: flags.concurrency,
+      dequeueStrategy: flags.dequeueStrategy,
+      allowEviction: flags.allowEviction ?? false,
+      logDescriptions: flags.disableJobDescLogging !== true,
+      ...(flags.url === undefined ? {} : { connection: flags.url }),
+      ...(flags.name === undefined ? {} : { name: flags.name }),
+      ...(flags.resultsTtl === undefined ? {} : { resultTtl: flags.resultsTtl }),
+      ...(flags.shutdownTimeout === undefined ? {} : { shutdownTimeout: flags.shutdownTimeout }),
+    });
+  } catch (error) {
+    return complain(USAGE, messageOf(error));
+  }
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void worker.stop());
+  try {
+    if (flags.pid !== undefined) writeFileSync(flags.pid, `${process.pid}\n`);
+    await worker.work({
+      burst: flags.burst ?? false,
+      ...(flags.maxJobs === undefined ? {} : { maxJobs: flags.maxJobs }),
+      ...(flags.maxIdleTime === undefined ? {} : { maxIdleTime: flags.maxIdleTime }),
+    });
+    return OK;
+  } catch (error) {
+    return complain(error instanceof RangeError || error instanceof TypeError ? USAGE : FAILED, messageOf(error));
+  } finally {
+    if (flags.pid !== undefined) rmSync(flags.pid, { force: true });
+  }
+}
+
+function complain(code: number, text: string): number {
+  process.stderr.write(`rq-worker: ${text}\n`);
+  return code;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+// a function that was left behind, or a module's open handles, must not keep a stopped worker alive
+process.exit(await main());

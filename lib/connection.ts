@@ -1,0 +1,198 @@
+/** Connections to Redis: what is handed in, opened, duplicated and closed, and how long a caller waits for one. */
+import { Redis, type RedisOptions } from 'ioredis';
+import { DEADLINE_MS, REDIS_URL } from './defaults.ts';
+import { ConnectionError } from './errors.ts';
+import { quote } from './options.ts';
+
+/** An ioredis client, a `redis://` or `rediss://` URL, or ioredis' own options. */
+export type ConnectionOption = Redis | RedisOptions | string;
+
+/**
+ * What every connection that we open is made with. A command in flight when the link breaks is rejected at once, and
+ * never sent again by the client: who sent it knows whether it may be repeated.
+ */
+const OWN = {
+  lazyConnect: true,
+  protocol: 2,
+  replyMapping: 'legacy',
+  enableAutoPipelining: false,
+  enableOfflineQueue: false,
+  autoResendUnfulfilledCommands: false,
+  autoResubscribe: false,
+  maxRetriesPerRequest: 0,
+  connectTimeout: DEADLINE_MS,
+} satisfies RedisOptions;
+
+export interface LinkOptions {
+  /** Goes on trying for as long as it takes, as a worker does; else only while somebody waits. */
+  readonly persistent?: boolean;
+  /** Milliseconds that `ready()` waits. */
+  readonly deadlineMs?: number;
+}
+
+/** One connection, ours or handed in. */
+export class Link {
+  readonly redis: Redis;
+  /** Host and port, or the socket's path: never a password. */
+  readonly address: string;
+  readonly deadlineMs: number;
+  readonly #owned: boolean;
+  readonly #persistent: boolean;
+  #closed = false;
+  #connecting: Promise<void> | undefined;
+  #lastError: Error | undefined;
+
+  private constructor(redis: Redis, owned: boolean, { persistent = false, deadlineMs = DEADLINE_MS }: LinkOptions) {
+    this.redis = redis;
+    this.#owned = owned;
+    this.#persistent = persistent;
+    this.deadlineMs = deadlineMs;
+    this.address = addressOf(redis.options);
+    if (!owned) return;
+    redis.options.retryStrategy = attempt => this.#retryDelay(attempt);
+    redis.on('error', error => (this.#lastError = error));
+    // an idle connection keeps no script from ending: what is under way holds a timer of its own
+    if (!persistent) redis.on('connect', () => redis.stream.unref());
+  }
+
+  /** The caller's own client as it is, or a connection of ours to where the option says. */
+  static to(connection: ConnectionOption | undefined, options: LinkOptions = {}): Link {
+    if (isClient(connection)) return new Link(connection, false, options);
+    return Link.own(connection, options);
+  }
+
+  /** A connection of ours; for a client that was handed in, to the same place and with the same credentials. */
+  static own(connection: ConnectionOption | undefined, options: LinkOptions = {}): Link {
+    if (isClient(connection)) return new Link(connection.duplicate(OWN), true, options);
+    const given = connection ?? process.env['RQ_REDIS_URL'] ?? REDIS_URL;
+    if (typeof given === 'string') return new Link(new Redis(checkUrl(given), OWN), true, options);
+    if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+      throw new TypeError(`connection must be an ioredis client, a URL or ioredis options, not ${quote(given)}`);
+    }
+    if (given.keyPrefix) throw new TypeError(KEY_PREFIX);
+    return new Link(new Redis({ ...given, ...OWN }), true, options);
+  }
+
+  /** Another connection of ours to the same place. */
+  duplicate(options: LinkOptions & { readonly redis?: RedisOptions } = {}): Link {
+    const { redis, ...rest } = options;
+    return new Link(this.redis.duplicate({ ...OWN, ...redis }), true, { deadlineMs: this.deadlineMs, ...rest });
+  }
+
+  get usable(): boolean {
+    return this.redis.status === 'ready';
+  }
+
+  /**
+   * Callers who wait at the same time share one attempt and its deadline.
+   * @throws {ConnectionError} when there is no connection within the deadline, or the link was closed.
+   */
+  async ready(): Promise<void> {
+    if (this.usable) return;
+    this.#connecting ??= this.#connect().finally(() => (this.#connecting = undefined));
+    await this.#connecting;
+  }
+
+  async #connect(): Promise<void> {
+    const { redis } = this;
+    const began = performance.now();
+    let wake: () => void = () => {};
+    const turn = (): void => wake();
+    // the timer is not unref'd: it is what keeps a script alive while it waits
+    const timer = setTimeout(turn, this.deadlineMs);
+    redis.on('ready', turn).on('end', turn);
+    try {
+      while (!this.usable) {
+        if (this.#closed || (redis.status === 'end' && !this.#owned)) throw this.#unreachable();
+        if (performance.now() - began >= this.deadlineMs - 1) throw this.#unreachable();
+        const changed = new Promise<void>(resolve => (wake = resolve));
+        if (redis.status === 'wait' || redis.status === 'end') this.#start();
+        await changed;
+      }
+    } finally {
+      clearTimeout(timer);
+      redis.off('ready', turn).off('end', turn);
+      // nobody waits any more: an attempt still under way would keep a script from ending
+      if (this.#owned && !this.#persistent && !this.usable) redis.disconnect();
+    }
+  }
+
+  /** Drops a link that is suspected dead; a persistent one connects anew. */
+  reconnect(): void {
+    this.redis.disconnect(true);
+  }
+
+  /** Closes what is ours; safe twice, and before there was a connection. */
+  close(): void {
+    this.#closed = true;
+    if (this.#owned) this.redis.disconnect();
+  }
+
+  #start(): void {
+    this.redis.connect().catch((error: unknown) => {
+      if (error instanceof Error) this.#lastError ??= error;
+    });
+  }
+
+  #retryDelay(attempt: number): number | null {
+    if (this.#closed || (!this.#persistent && this.#connecting === undefined)) return null;
+    const most = Math.min(5_000, 50 * 2 ** Math.min(attempt - 1, 7));
+    return most / 2 + (Math.random() * most) / 2;
+  }
+
+  #unreachable(): ConnectionError {
+    const cause = this.#lastError;
+    const why = cause === undefined ? '' : `: ${cause.message === '' ? cause.name : cause.message}`;
+    const options = cause === undefined ? undefined : { cause };
+    if (this.#closed || this.redis.status === 'end') {
+      return new ConnectionError(`The connection to Redis at ${this.address} is closed${why}`, options);
+    }
+    return new ConnectionError(
+      `No connection to Redis at ${this.address} within ${this.deadlineMs} ms; nothing was sent${why}`,
+      options,
+    );
+  }
+}
+
+const KEY_PREFIX =
+  "A Redis client with keyPrefix can't be used: it would prefix some keys and not others. Use the queue's own prefix option";
+
+function isClient(connection: unknown): connection is Redis {
+  if (typeof connection !== 'object' || connection === null) return false;
+  if ('isCluster' in connection && connection.isCluster === true) {
+    throw new TypeError(
+      "A Redis Cluster client can't be used: RQ's lists and registries do not share a hash slot. Use one Redis, or Sentinel",
+    );
+  }
+  if (!('duplicate' in connection && 'options' in connection && 'status' in connection)) return false;
+  const { options } = connection as { readonly options?: { readonly keyPrefix?: unknown } };
+  if (options?.keyPrefix) throw new TypeError(KEY_PREFIX);
+  return true;
+}
+
+function checkUrl(text: string): string {
+  const form = 'redis://[user:password@]host[:port][/database], rediss://… or unix:///path';
+  let url: URL;
+  try {
+    url = new URL(text);
+  } catch {
+    // the text itself is not quoted: it may hold a password
+    throw new TypeError(`The Redis URL can't be read: ${form} is accepted`);
+  }
+  if (url.protocol === 'unix:') return url.pathname;
+  if (url.protocol !== 'redis:' && url.protocol !== 'rediss:') {
+    throw new TypeError(`A Redis URL can't begin with ${quote(url.protocol)}: ${form} is accepted`);
+  }
+  if (!/^\/?\d*$/.test(url.pathname)) {
+    throw new TypeError(`The database in a Redis URL must be a number, not ${quote(url.pathname.slice(1))}`);
+  }
+  return text;
+}
+
+function addressOf(options: RedisOptions): string {
+  if (options.sentinels) {
+    const hosts = options.sentinels.map(({ host, port }) => `${host ?? '127.0.0.1'}:${port ?? 26379}`);
+    return `${options.name ?? 'master'} (Sentinel ${hosts.join(', ')})`;
+  }
+  return options.path ?? `${options.host ?? '127.0.0.1'}:${options.port ?? 6379}`;
+}

@@ -1,0 +1,63 @@
+/** Every default in one place, each with its unit. Durations are seconds unless the name says otherwise. */
+
+/** How long a job may run: RQ's `Queue.DEFAULT_TIMEOUT`. */
+export const TIMEOUT = 180;
+/** How long a result is kept: RQ's `DEFAULT_RESULT_TTL`. */
+export const RESULT_TTL = 500;
+/** How long a failed, stopped or canceled job is kept. RQ keeps it a year; failures that fill Redis are an old complaint. */
+export const FAILURE_TTL: number = 30 * 24 * 3600;
+
+/** What every key begins with. */
+export const PREFIX = 'rq';
+/** The queue of a `new Queue()` and of `rq-worker` without arguments. */
+export const QUEUE = 'default';
+/** Where Redis is when neither an option nor `RQ_REDIS_URL` says. */
+export const REDIS_URL = 'redis://127.0.0.1:6379';
+
+/** Milliseconds a producer's call may take to get a connection, and again to get its reply. */
+export const DEADLINE_MS = 5_000;
+/** Most jobs that one enqueue script adds, so that no script holds Redis for long. */
+export const ENQUEUE_BATCH = 500;
+/** Milliseconds between two looks of a waiter at a job that no message came for. */
+export const WAIT_RECHECK_MS = 5_000;
+
+/** Jobs that one worker runs at a time. */
+export const CONCURRENCY = 1;
+/** Most jobs that one advance takes. */
+export const ADVANCE_BATCH = 500;
+/** How long a run is the worker's own without a renewal. */
+export const LEASE = 30;
+/** Added to a lease's end in the registry's score, so that Python's sweeps never come before ours. */
+export const LEASE_MARGIN = 60;
+/** Milliseconds between two renewals, and between two heartbeats. */
+export const HEARTBEAT_MS = 10_000;
+/** How long a worker's hash outlives its last heartbeat. */
+export const WORKER_TTL = 40;
+/** Milliseconds between two looks whether the worker's state is to be written anew. */
+export const REPORT_MS = 1_000;
+/** Milliseconds between two sweeps of a queue, whichever worker does them. */
+export const SWEEP_MS = 5_000;
+/** Most members of a registry that one sweep script looks at. */
+export const SWEEP_BATCH = 200;
+/** How often a job may be lost to dead workers before it is given up. */
+export const MAX_RECOVERIES = 3;
+/** How long a function may go on after its signal was aborted, before its slot is given up. */
+export const GRACE = 5;
+/** How long a warm stop waits for running jobs. */
+export const SHUTDOWN_TIMEOUT = 25;
+/** How long one blocking read waits at the server. */
+export const BLOCK = 10;
+/** Milliseconds to the first retry after an error of Redis, doubled each time up to the second. */
+export const BACKOFF_MS: readonly [first: number, most: number] = [50, 5_000];
+
+/** Bytes that a job's compressed `data` may inflate to. */
+export const INFLATE_LIMIT: number = 64 * 1024 * 1024;
+/** How deep JSON may nest. Python's own parser stops at about a thousand levels. */
+export const JSON_DEPTH = 500;
+/** Characters of a generated description. */
+export const DESCRIPTION_LENGTH = 200;
+/** Results longer than this many bytes are not sent with the status message; the waiter reads them. */
+export const PUBLISH_LIMIT: number = 64 * 1024;
+/** Errors of earlier runs that a job's hash keeps, and the bytes of each. */
+export const ERRORS_KEPT = 10;
+export const ERROR_BYTES = 4096;

@@ -1,0 +1,185 @@
+/** Every error the library raises on purpose: one base class, each with a stable `code`. */
+
+/** The base of all errors below. Branch on `code` (stable across versions) or on the class, never on the message. */
+export class RqError extends Error {
+  /** A stable, machine-readable name, such as `RQ_JOB_FAILED`. */
+  readonly code: string;
+
+  constructor(code: string, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = new.target.name;
+    this.code = code;
+  }
+}
+
+/** Redis could not be reached within the deadline. What was asked was **not sent**: nothing has changed. */
+export class ConnectionError extends RqError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('RQ_CONNECTION', message, options);
+  }
+}
+
+/**
+ * A change was sent to Redis and no reply came within the deadline: it may or may not have taken place.
+ * An `enqueue` that ended so is safe to repeat with the same `jobId`.
+ */
+export class OutcomeUnknownError extends RqError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('RQ_OUTCOME_UNKNOWN', message, options);
+  }
+}
+
+/** Redis answered with an error of its own (out of memory, no permission, wrong type, …): nothing has changed. */
+export class RedisRefusedError extends RqError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('RQ_REDIS_REFUSED', message, options);
+  }
+}
+
+/** A Redis whose version or settings can't keep the promises made; the message names the setting to change. */
+export class RedisSettingError extends RqError {
+  constructor(message: string) {
+    super('RQ_REDIS_SETTING', message);
+  }
+}
+
+/** An error about one job. */
+export class JobError extends RqError {
+  readonly jobId: string;
+
+  constructor(code: string, jobId: string, message: string, options?: ErrorOptions) {
+    super(code, message, options);
+    this.jobId = jobId;
+  }
+}
+
+/** No hash of this id exists: it expired, was deleted, or never was. */
+export class NoSuchJobError extends JobError {
+  constructor(jobId: string) {
+    super(
+      'RQ_NO_SUCH_JOB',
+      jobId,
+      `No job ${jobId}: it expired (ttl, resultTtl, failureTtl), was deleted, or never was`,
+    );
+  }
+}
+
+/** `enqueue` with a `jobId` whose job has not ended yet. */
+export class DuplicateJobError extends JobError {
+  /** What the job that holds the id is doing. */
+  readonly status: string;
+
+  constructor(jobId: string, status: string) {
+    super(
+      'RQ_DUPLICATE_JOB',
+      jobId,
+      `A job ${jobId} exists and is ${status}: use another jobId, or delete that job first`,
+    );
+    this.status = status;
+  }
+}
+
+/** What was asked is not possible in the state the job is in, such as requeueing one that runs. */
+export class InvalidJobOperationError extends JobError {
+  constructor(jobId: string, message: string) {
+    super('RQ_INVALID_JOB_OPERATION', jobId, message);
+  }
+}
+
+/** What a job's function threw, as it was stored. */
+export interface RemoteError {
+  readonly name: string;
+  readonly message: string;
+  /** The whole text as stored: a JavaScript stack, or a Python traceback. */
+  readonly stack: string;
+}
+
+/** The job failed: its function threw, it ran out of time, or it could not be run at all. */
+export class JobFailedError extends JobError {
+  /** Name, message and stack of the error, as the worker stored it. */
+  readonly remote: RemoteError;
+
+  constructor(jobId: string, remote: RemoteError) {
+    const said = remote.message === '' ? remote.name : `${remote.name}: ${remote.message}`;
+    super('RQ_JOB_FAILED', jobId, `Job ${jobId} failed: ${said}`);
+    this.remote = remote;
+  }
+}
+
+/** The job was stopped while it ran (`job.stop()`, or `send_stop_job_command` in Python). */
+export class JobStoppedError extends JobError {
+  constructor(jobId: string) {
+    super('RQ_JOB_STOPPED', jobId, `Job ${jobId} was stopped`);
+  }
+}
+
+/** The job was canceled; `requeue()` brings it back. */
+export class JobCanceledError extends JobError {
+  constructor(jobId: string) {
+    super('RQ_JOB_CANCELED', jobId, `Job ${jobId} was canceled`);
+  }
+}
+
+/** `wait()` gave up; the job itself goes on. */
+export class WaitTimeoutError extends JobError {
+  constructor(jobId: string, seconds: number, status: string) {
+    super('RQ_WAIT_TIMEOUT', jobId, `Job ${jobId} had not ended after ${seconds} s: it is ${status}`);
+  }
+}
+
+/** A job's hash that can't be read as a job: a pickle, broken JSON, a field of a wrong form. */
+export class InvalidJobError extends JobError {
+  constructor(jobId: string, message: string, options?: ErrorOptions) {
+    super('RQ_INVALID_JOB', jobId, message, options);
+  }
+}
+
+/** A worker was handed a job whose function it has not registered. */
+export class FunctionNotRegisteredError extends JobError {
+  constructor(jobId: string, functionName: string, registered: readonly string[]) {
+    const known = registered.length === 0 ? 'none is' : `registered are: ${registered.join(', ')}`;
+    super(
+      'RQ_FUNCTION_NOT_REGISTERED',
+      jobId,
+      `Function '${functionName}' is not registered with this worker (${known})`,
+    );
+  }
+}
+
+/** A function gave back something that is not JSON. */
+export class InvalidResultError extends JobError {
+  constructor(jobId: string, message: string) {
+    super('RQ_INVALID_RESULT', jobId, message);
+  }
+}
+
+/** The job ran longer than its `timeout`. Also the reason with which its `signal` is aborted. */
+export class JobTimeoutError extends JobError {
+  constructor(jobId: string, seconds: number) {
+    super('RQ_JOB_TIMEOUT', jobId, `Job exceeded its timeout of ${seconds} s`);
+  }
+}
+
+/** The reason of a `signal` that is aborted because somebody asked the job to stop. */
+export class StopRequestedError extends JobError {
+  constructor(jobId: string) {
+    super('RQ_STOP_REQUESTED', jobId, 'Job was asked to stop');
+  }
+}
+
+/** The reason of a `signal` that is aborted because the worker shuts down: the job goes back to its queue. */
+export class ShutdownError extends JobError {
+  constructor(jobId: string) {
+    super('RQ_SHUTDOWN', jobId, 'Worker is shutting down: the job goes back to the front of its queue');
+  }
+}
+
+/**
+ * The reason of a `signal` that is aborted because this run is no longer the job's: it was canceled, deleted or
+ * queued again meanwhile, or the worker was away for longer than its lease. What the function still gives is dropped.
+ */
+export class LeaseLostError extends JobError {
+  constructor(jobId: string) {
+    super('RQ_LEASE_LOST', jobId, 'This run is no longer the job’s: its outcome will not be kept');
+  }
+}

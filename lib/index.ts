@@ -1,0 +1,21 @@
+/** The public names, and nothing else. */
+export type { ConnectionOption } from './connection.ts';
+export { CurrentJob, getCurrentJob } from './current-job.ts';
+export type { Duration } from './duration.ts';
+export type { EnqueueOptions } from './enqueue-options.ts';
+export * from './errors.ts';
+export type { FunctionSource, TaskFunction, TaskOptions } from './functions.ts';
+export { Job } from './job.ts';
+export type { Json } from './json.ts';
+export { Queue, task } from './queue.ts';
+export type { EnqueueCall, EnqueueRest, QueueOptions, ResultOf, Task } from './queue.ts';
+export type { JobStatus } from './record.ts';
+export { Registry } from './registry.ts';
+export type { StatusMessage } from './status.ts';
+export { VERSION } from './version.ts';
+export { loadFunctions } from './worker/load.ts';
+export type { JobEndEvent, JobEvent, JobFailedEvent, WorkerEvents } from './worker/events.ts';
+export type { Logger } from './worker/log.ts';
+export { Worker } from './worker/worker.ts';
+export type { WorkerOptions, WorkOptions } from './worker/worker.ts';
+export type { DequeueStrategy } from './worker-store.ts';

@@ -1,0 +1,332 @@
+/** A handle on one job: what was seen of it last, and what can be asked of it. */
+import { WAIT_RECHECK_MS } from './defaults.ts';
+import { parseDuration, type Duration } from './duration.ts';
+import { objectJson } from './enqueue-options.ts';
+import {
+  InvalidJobError,
+  InvalidJobOperationError,
+  JobCanceledError,
+  JobFailedError,
+  JobStoppedError,
+  NoSuchJobError,
+  WaitTimeoutError,
+} from './errors.ts';
+import { checkOptions } from './options.ts';
+import { callOf, metaOf, statusOf, textOf, timeOf, wholeNumberOf, type Fields, type JobStatus } from './record.ts';
+import { parseErrorText } from './remote-error.ts';
+import type { StatusMessage } from './status.ts';
+import type { JobState, Store, Taken } from './store.ts';
+
+const ENDED: readonly JobStatus[] = ['finished', 'failed', 'stopped', 'canceled'];
+
+/**
+ * A job in Redis. Its fields are those of RQ, as they were when this handle was made or last refreshed; methods ask Redis.
+ *
+ * `T` is what the job's function gives; a function that returns nothing gives `null`.
+ *
+ * @example
+ * const job = await q.enqueue(sum, [[42, 43]]);
+ * console.log(await job.wait({ timeout: '30s' })); // 85
+ */
+export class Job<T = unknown> {
+  readonly id: string;
+  readonly #store: Store;
+  #fields: Fields;
+  #status: JobStatus;
+  #meta: Record<string, unknown> | undefined;
+
+  /** Handles are made by `Queue` and by the registries. */
+  constructor(store: Store, id: string, fields: Fields) {
+    this.#store = store;
+    this.id = id;
+    this.#fields = fields;
+    this.#status = statusOf(fields) ?? 'queued';
+  }
+
+  /** Name of the queue it was put on. */
+  get origin(): string {
+    return textOf(this.#fields, 'origin') ?? '';
+  }
+  /** @throws {InvalidJobError} where the job's data can't be read, as do `args` and `kwargs`. */
+  get functionName(): string {
+    return callOf(this.id, this.#fields).functionName;
+  }
+  get args(): readonly unknown[] {
+    return callOf(this.id, this.#fields).args;
+  }
+  get kwargs(): Readonly<Record<string, unknown>> {
+    return callOf(this.id, this.#fields).kwargs;
+  }
+  get description(): string | undefined {
+    return textOf(this.#fields, 'description');
+  }
+  /** What travels with the job. Change it and call `saveMeta()`. */
+  get meta(): Record<string, unknown> {
+    return (this.#meta ??= metaOf(this.#fields));
+  }
+  set meta(meta: Record<string, unknown>) {
+    this.#meta = meta;
+  }
+  get createdAt(): Date | undefined {
+    return timeOf(this.#fields, 'created_at');
+  }
+  get enqueuedAt(): Date | undefined {
+    return timeOf(this.#fields, 'enqueued_at');
+  }
+  get startedAt(): Date | undefined {
+    return timeOf(this.#fields, 'started_at');
+  }
+  get endedAt(): Date | undefined {
+    return timeOf(this.#fields, 'ended_at');
+  }
+  get workerName(): string | undefined {
+    return textOf(this.#fields, 'worker_name');
+  }
+  /** Seconds it may run; -1 without end. */
+  get timeout(): number | undefined {
+    return wholeNumberOf(this.id, this.#fields, 'timeout');
+  }
+  /** Seconds it may wait. */
+  get ttl(): number | undefined {
+    return wholeNumberOf(this.id, this.#fields, 'ttl');
+  }
+  /** Seconds its result is kept; `undefined` where its worker decides. */
+  get resultTtl(): number | undefined {
+    return wholeNumberOf(this.id, this.#fields, 'result_ttl');
+  }
+  /** Seconds it is kept after a failure; `undefined` where its worker decides. */
+  get failureTtl(): number | undefined {
+    return wholeNumberOf(this.id, this.#fields, 'failure_ttl');
+  }
+  /** Retries that are left, where there is a plan. */
+  get retriesLeft(): number | undefined {
+    return wholeNumberOf(this.id, this.#fields, 'retries_left');
+  }
+  /** Ids of the jobs it waits for. */
+  get dependencyIds(): readonly string[] {
+    const text = textOf(this.#fields, 'dependency_ids');
+    if (text === undefined) return [];
+    try {
+      return (JSON.parse(text) as unknown[]).map(String);
+    } catch (cause) {
+      throw new InvalidJobError(this.id, 'Its field dependency_ids is not a JSON list', { cause });
+    }
+  }
+
+  /** What this handle last saw; `getStatus()` asks Redis. */
+  get status(): JobStatus {
+    return this.#status;
+  }
+
+  /** @throws {NoSuchJobError} where the job is gone. */
+  async getStatus(): Promise<JobStatus> {
+    return (await this.#state()).status;
+  }
+
+  /** Whether it is over: finished, failed, stopped or canceled. Asks Redis; a job that is gone is over. */
+  async isEnded(): Promise<boolean> {
+    const state = await this.#store.state(this.id);
+    return state === undefined || ENDED.includes(state.status);
+  }
+
+  /**
+   * What came of the job, as Redis knows it now: `undefined` while it has not ended, the value once it finished. Rejects
+   * once it failed (`JobFailedError`), was stopped or canceled, or is gone: so a polling loop ends with the job.
+   */
+  get result(): Promise<T | undefined> {
+    const result = this.#result();
+    // a look without await must not crash the process
+    result.catch(() => {});
+    return result;
+  }
+
+  async #result(): Promise<T | undefined> {
+    return this.#outcome(await this.#state())?.value;
+  }
+
+  /**
+   * What came of the job, once it has ended: told by Redis, not polled. Rejects as `result` does.
+   * @throws {WaitTimeoutError} where it has not ended within `timeout`, without end by default.
+   */
+  async wait(options?: { readonly timeout?: Duration }): Promise<T> {
+    const { timeout } = checkOptions(options, ['timeout'], 'wait');
+    const seconds = timeout === undefined ? Infinity : parseDuration(timeout, 'timeout');
+    const deadline = performance.now() + seconds * 1000;
+    using watch = this.#watch();
+    for (;;) {
+      const message = await watch.next(deadline - performance.now());
+      if (message !== undefined) {
+        this.#status = message.status;
+        if ('result' in message) return message.result as T;
+        if (!ENDED.includes(message.status)) continue;
+      }
+      const outcome = this.#outcome(await this.#state());
+      if (outcome !== undefined) return outcome.value;
+      if (performance.now() >= deadline) throw new WaitTimeoutError(this.id, seconds, this.#status);
+    }
+  }
+
+  /** The job's status messages: first how it stands, then each change, until it has ended or is gone. */
+  async *statuses(): AsyncGenerator<StatusMessage, void, undefined> {
+    using watch = this.#watch();
+    let last: JobStatus | undefined;
+    for (;;) {
+      const told = await watch.next(Infinity);
+      let message = told;
+      if (message === undefined) {
+        const state = await this.#store.state(this.id);
+        if (state === undefined) return;
+        this.#status = state.status;
+        const base = { jobId: this.id, status: state.status, queue: state.queue, worker: '', at: new Date() };
+        message = state.result === undefined ? base : { ...base, result: JSON.parse(state.result) as unknown };
+      }
+      this.#status = message.status;
+      if (told !== undefined || message.status !== last) yield message;
+      last = message.status;
+      if (ENDED.includes(message.status)) return;
+    }
+  }
+
+  /** Reads all fields anew. @throws {NoSuchJobError} where the job is gone. */
+  async refresh(): Promise<this> {
+    const fields = await this.#store.fetch(this.id);
+    if (fields === undefined) throw new NoSuchJobError(this.id);
+    this.#fields = fields;
+    this.#meta = undefined;
+    this.#status = statusOf(fields) ?? this.#status;
+    return this;
+  }
+
+  /** Writes `meta`. @throws {NoSuchJobError} where the job is gone; {TypeError} where it is not JSON. */
+  async saveMeta(): Promise<void> {
+    await this.#store.saveMeta(this.id, objectJson(this.meta, 'meta'));
+  }
+
+  /**
+   * Keeps the job from running. A job that runs is fenced off: it is canceled at once, its function's signal is aborted,
+   * and what that still gives is dropped. Canceling twice is allowed.
+   * @throws {InvalidJobOperationError} where it has ended otherwise; {NoSuchJobError} where it is gone.
+   */
+  async cancel(): Promise<void> {
+    const taken = await this.#store.cancel(this.id, this.origin);
+    if (taken.was === 'gone') throw new NoSuchJobError(this.id);
+    if (taken.was === 'finished' || taken.was === 'failed' || taken.was === 'stopped') {
+      throw new InvalidJobOperationError(this.id, `Job ${this.id} can't be canceled: it is ${taken.was}`);
+    }
+    this.#status = 'canceled';
+    await this.#interrupt(taken);
+  }
+
+  /**
+   * Ends a job that runs, here or in Python: its signal is aborted, and it becomes `stopped`.
+   * @throws {InvalidJobOperationError} where it does not run, or no worker hears the request.
+   */
+  async stop(): Promise<void> {
+    const fields = await this.#store.fetch(this.id);
+    if (fields === undefined) throw new NoSuchJobError(this.id);
+    const status = statusOf(fields);
+    const worker = textOf(fields, 'worker_name');
+    if (status !== 'started' || worker === undefined) {
+      throw new InvalidJobOperationError(this.id, `Job ${this.id} can't be stopped: it is ${status ?? 'of no status'}`);
+    }
+    const heard = await this.#store.command(worker, { command: 'stop-job', job_id: this.id });
+    if (heard === 0) {
+      throw new InvalidJobOperationError(
+        this.id,
+        `Job ${this.id} can't be stopped: its worker ${worker} does not listen. If it died, the job goes back to its queue soon`,
+      );
+    }
+  }
+
+  /**
+   * Puts a job that has ended, well or not, back on its queue, as if it had not run. Does nothing to one that waits there.
+   * @throws {InvalidJobOperationError} where it runs, or waits for its time or for other jobs; {NoSuchJobError}.
+   */
+  async requeue(options?: { readonly atFront?: boolean }): Promise<void> {
+    const { atFront = false } = checkOptions(options, ['atFront'], 'requeue');
+    const { was } = await this.#store.requeue(this.id, this.origin, atFront);
+    if (was === 'gone') throw new NoSuchJobError(this.id);
+    if (was !== 'queued' && !ENDED.includes(was as JobStatus)) {
+      throw new InvalidJobOperationError(this.id, `Job ${this.id} can't be requeued: it is ${was}`);
+    }
+    this.#status = 'queued';
+  }
+
+  /** Removes the job and its result. One that runs is aborted, and what it still gives is dropped. Safe where it is gone. */
+  async delete(): Promise<void> {
+    await this.#interrupt(await this.#store.delete(this.id, this.origin));
+  }
+
+  /** Tells the worker of a run that was fenced off, which else notices when it renews the lease. */
+  async #interrupt({ was, worker, executionId }: Taken): Promise<void> {
+    if (was !== 'started' || worker === '' || !executionId.startsWith('n')) return;
+    await this.#store.command(worker, { command: 'stop-job', job_id: this.id }).catch(() => 0);
+  }
+
+  async #state(): Promise<JobState> {
+    const state = await this.#store.state(this.id);
+    if (state === undefined) throw new NoSuchJobError(this.id);
+    this.#status = state.status;
+    return state;
+  }
+
+  /** What came of the job, or `undefined` while it has not ended. */
+  #outcome({ status, result, error }: JobState): { readonly value: T } | undefined {
+    switch (status) {
+      case 'finished':
+        if (result === undefined) return { value: null as T };
+        try {
+          return { value: JSON.parse(result) as T };
+        } catch (cause) {
+          throw new InvalidJobError(this.id, `The result of job ${this.id} is not JSON`, { cause });
+        }
+      case 'failed':
+        throw new JobFailedError(this.id, parseErrorText(error ?? ''));
+      case 'stopped':
+        throw new JobStoppedError(this.id);
+      case 'canceled':
+        throw new JobCanceledError(this.id);
+      default:
+        return undefined;
+    }
+  }
+
+  /** Messages about this job, one after the other; `undefined` says to look. */
+  #watch(): Watch {
+    return new Watch(tell => this.#store.feed.listen(this.origin, this.id, tell));
+  }
+}
+
+/** A queue of status messages with one reader. */
+class Watch implements Disposable {
+  readonly #leave: () => void;
+  #messages: (StatusMessage | undefined)[] = [];
+  #wake: (() => void) | undefined;
+
+  constructor(listen: (tell: (message: StatusMessage | undefined) => void) => () => void) {
+    this.#leave = listen(message => {
+      this.#messages.push(message);
+      this.#wake?.();
+    });
+  }
+
+  /** The next message; `undefined` where messages may be missing, where none came for a while, or when `ms` are over. */
+  async next(ms: number): Promise<StatusMessage | undefined> {
+    if (this.#messages.length === 0) {
+      await new Promise<void>(resolve => {
+        // not unref'd: who waits for a job keeps the process alive
+        const timer = setTimeout(resolve, Math.max(0, Math.min(ms, WAIT_RECHECK_MS)));
+        this.#wake = (): void => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+      this.#wake = undefined;
+    }
+    return this.#messages.shift();
+  }
+
+  [Symbol.dispose](): void {
+    this.#leave();
+  }
+}

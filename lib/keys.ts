@@ -1,0 +1,115 @@
+/** The name of every Redis key and channel: RQ's own, and the few that are ours. Nothing else builds one. */
+import { PREFIX } from './defaults.ts';
+
+/** All keys that belong to one queue: what a script is handed as a unit. */
+export interface QueueKeys {
+  readonly name: string;
+  /** The list of waiting job ids. */
+  readonly list: string;
+  /** Sorted sets: the registries. */
+  readonly started: string;
+  readonly finished: string;
+  readonly failed: string;
+  readonly canceled: string;
+  readonly deferred: string;
+  readonly scheduled: string;
+  /** Set of the workers that listen. */
+  readonly workers: string;
+  /** Ours: set of the names of workers that may hold claims on this queue; Python cleans `workers` before we look. */
+  readonly claimants: string;
+  /** Ours: held by the worker that sweeps the queue. */
+  readonly janitor: string;
+}
+
+/** Builds the keys under one prefix (`rq` for all that Python is to see). */
+export class Keys {
+  readonly prefix: string;
+  /** Set of the list keys of all queues. */
+  readonly queues: string;
+  /** Exists while workers are to take no new job. */
+  readonly suspended: string;
+  /** Set of the keys of all workers. */
+  readonly workers: string;
+  /** A job's hash is this and its id. */
+  readonly jobPrefix: string;
+  /** A job's result stream is this and its id. */
+  readonly resultsPrefix: string;
+  /** A group's set is this and its name. */
+  readonly groupPrefix: string;
+  /** A worker's hash is this and its name. */
+  readonly workerPrefix: string;
+  /** A job's status channel is this, its queue, a colon and its id. */
+  readonly statusPrefix: string;
+  /** A worker's command channel is this and its name. */
+  readonly commandPrefix: string;
+
+  constructor(prefix: string = PREFIX) {
+    this.prefix = `${prefix}:`;
+    this.queues = `${prefix}:queues`;
+    this.suspended = `${prefix}:suspended`;
+    this.workers = `${prefix}:workers`;
+    this.jobPrefix = `${prefix}:job:`;
+    this.resultsPrefix = `${prefix}:results:`;
+    this.groupPrefix = `${prefix}:group:`;
+    this.workerPrefix = `${prefix}:worker:`;
+    this.statusPrefix = `${prefix}:status:`;
+    this.commandPrefix = `${prefix}:pubsub:`;
+  }
+
+  queue(name: string): QueueKeys {
+    const { prefix } = this;
+    return {
+      name,
+      list: `${prefix}queue:${name}`,
+      started: `${prefix}wip:${name}`,
+      finished: `${prefix}finished:${name}`,
+      failed: `${prefix}failed:${name}`,
+      canceled: `${prefix}canceled:${name}`,
+      deferred: `${prefix}deferred:${name}`,
+      scheduled: `${prefix}scheduled:${name}`,
+      workers: `${prefix}workers:${name}`,
+      claimants: `${prefix}claimants:${name}`,
+      janitor: `${prefix}janitor:${name}`,
+    };
+  }
+
+  job(id: string): string {
+    return this.jobPrefix + id;
+  }
+
+  /** Set of the ids that wait for this job. */
+  dependents(id: string): string {
+    return `${this.jobPrefix}${id}:dependents`;
+  }
+
+  /** Set of the ids that this job waits for. The double colon is RQ's. */
+  dependencies(id: string): string {
+    return `${this.jobPrefix}:${id}:dependencies`;
+  }
+
+  results(id: string): string {
+    return this.resultsPrefix + id;
+  }
+
+  worker(name: string): string {
+    return this.workerPrefix + name;
+  }
+
+  /** Ours: list of the ids between a worker's blocking read and its claim. */
+  claims(worker: string, queue: string): string {
+    return this.worker(worker) + this.claimsSuffix(queue);
+  }
+
+  /** What follows a worker's key in the key of its claims on a queue. */
+  claimsSuffix(queue: string): string {
+    return `:claims:${queue}`;
+  }
+
+  commandChannel(worker: string): string {
+    return this.commandPrefix + worker;
+  }
+
+  statusChannel(queue: string, id: string): string {
+    return `${this.statusPrefix}${queue}:${id}`;
+  }
+}

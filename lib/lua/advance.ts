@@ -1,0 +1,241 @@
+/** The worker's one busy call: hands in the outcomes of runs that ended, and takes as many jobs as slots are free. */
+import { Script } from '../script.ts';
+import { announce, clock, keep } from './parts.ts';
+
+/**
+ * Arguments: `run_prefix` is what this call's execution ids begin with (28 characters, 4 digits follow), `lease` the
+ * seconds to the score of a run, `want` the number of jobs to take, `order` one of `default`, `round_robin`, `random`,
+ * `turn` the queue whose turn it is (from 1) or the seed of a random order, `claims` a 0 or 1 for each queue: whether
+ * this worker has claims there, `outcomes` the number of outcomes that follow.
+ *
+ * Rest, for each outcome: queue (from 1), job id, execution id, status, seconds to keep it (-1 for ever, 0 not at all),
+ * result or error text, payload of the result stream ('' for none), 1 where the result goes with the status message.
+ *
+ * Reply: `[answers, jobs, dropped, more, turn]`. An answer is 1 for accepted (also when handed in before), 0 for
+ * refused, -1 where a key of the queue has the wrong type. A job is `[queue, id, [field, value, …]]`, its fields as they
+ * were before the run. A dropped id is `[queue, id, reason]`. `more` is 0 when the queues were found empty, 1 when not,
+ * 2 when work is suspended.
+ *
+ * A script that fails half-way has done its first half: so the keys of a queue are looked at before the first write,
+ * and each job's hash is touched through `pcall`.
+ */
+export const advance: Script<
+  'suspended',
+  'list' | 'started' | 'finished' | 'failed' | 'claims',
+  | 'job_prefix'
+  | 'results_prefix'
+  | 'status_prefix'
+  | 'queue_names'
+  | 'worker'
+  | 'run_prefix'
+  | 'lease'
+  | 'want'
+  | 'order'
+  | 'turn'
+  | 'claims'
+  | 'outcomes'
+> = new Script({
+  name: 'advance',
+  keys: ['suspended'],
+  queueKeys: ['list', 'started', 'finished', 'failed', 'claims'],
+  args: [
+    'job_prefix',
+    'results_prefix',
+    'status_prefix',
+    'queue_names',
+    'worker',
+    'run_prefix',
+    'lease',
+    'want',
+    'order',
+    'turn',
+    'claims',
+    'outcomes',
+  ],
+  parts: [clock, announce, keep],
+  allowOom: true,
+  body: `
+local names = {}
+for name in string.gmatch(queue_names, '[^,]+') do names[#names + 1] = name end
+local queue_ok = {}
+local function usable(i)
+  local known = queue_ok[i]
+  if known ~= nil then return known end
+  local q = queue(i)
+  known = true
+  for _, key in ipairs({ q.started, q.finished, q.failed }) do
+    if type(redis.pcall('ZCARD', key)) == 'table' then known = false end
+  end
+  if type(redis.pcall('LLEN', q.list)) == 'table' then known = false end
+  queue_ok[i] = known
+  return known
+end
+
+-- ---- outcomes
+local answers, ended, registered = {}, {}, {}
+local stream_type = { finished = '1', failed = '2', stopped = '3' }
+
+local function finish(i, id, run, status, ttl, text, stream, with_result)
+  local key = job_prefix .. id
+  local fence = redis.pcall('HMGET', key, 'status', 'execution_id', 'started_at')
+  if fence.err then return 0 end
+  if fence[2] ~= run then return 0 end
+  if fence[1] ~= 'started' then
+    -- handed in before, and the reply was lost
+    if fence[1] == status then return 1 end
+    return 0
+  end
+  local field = status == 'finished' and 'result' or 'exc_info'
+  local gone = ended[i] or {}
+  ended[i] = gone
+  gone[#gone + 1] = id .. ':' .. run
+  if ttl == 0 then
+    redis.call('DEL', key, results_prefix .. id)
+  else
+    redis.call('HSET', key, 'status', status, 'ended_at', timestamp(), field, text)
+    if ttl > 0 then redis.call('EXPIRE', key, ttl) end
+    if stream ~= '' then
+      local results = results_prefix .. id
+      redis.pcall('XADD', results, 'MAXLEN', '10', '*', 'type', stream_type[status], 'worker_name', worker,
+        status == 'finished' and 'return_value' or 'exc_string', stream,
+        'execution_id', run, 'execution_ended_at', tostring(now))
+      keep(results, ttl)
+    end
+    local kind = status == 'finished' and 'finished' or 'failed'
+    local list = registered[kind .. i]
+    if not list then
+      list = { key = queue(i)[kind] }
+      registered[kind .. i] = list
+      registered[#registered + 1] = list
+    end
+    list[#list + 1] = expiry(ttl)
+    list[#list + 1] = id
+  end
+  announce(names[i], id, status, worker, with_result == '1' and text)
+  return 1
+end
+
+local at = rest
+for n = 1, tonumber(outcomes) do
+  local i = tonumber(ARGV[at])
+  if usable(i) then
+    answers[n] = finish(i, ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 4]), ARGV[at + 5],
+      ARGV[at + 6], ARGV[at + 7])
+  else
+    answers[n] = -1
+  end
+  at = at + 8
+end
+for i, members in pairs(ended) do
+  for first = 1, #members, 2000 do
+    redis.call('ZREM', queue(i).started, unpack(members, first, math.min(first + 1999, #members)))
+  end
+end
+for _, list in ipairs(registered) do
+  for first = 1, #list, 2000 do
+    redis.call('ZADD', list.key, unpack(list, first, math.min(first + 1999, #list)))
+  end
+end
+
+-- ---- new jobs
+local jobs, dropped, runs = {}, {}, {}
+local wanted = tonumber(want)
+local lease_end = now + tonumber(lease)
+local elsewhere = { started = true, finished = true, failed = true, deferred = true, scheduled = true, canceled = true,
+  stopped = true, created = true, rate_limited = true, ready_to_enqueue = true }
+
+local function drop(i, id, reason) dropped[#dropped + 1] = { i, id, reason } end
+
+local function start(i, id)
+  if not string.find(id, '^[%w_-]+$') then return drop(i, id, 'not a job id') end
+  local key = job_prefix .. id
+  local fields = redis.pcall('HGETALL', key)
+  if fields.err then return drop(i, id, 'not a hash') end
+  if #fields == 0 then return drop(i, id, 'gone') end
+  local status
+  for f = 1, #fields, 2 do
+    if fields[f] == 'status' then status = fields[f + 1] break end
+  end
+  -- a status that nobody knows is taken, so that the worker can fail the job for it
+  if elsewhere[status] then return drop(i, id, status) end
+  local run = run_prefix .. string.format('%04d', #jobs)
+  redis.call('HSET', key, 'status', 'started', 'started_at', timestamp(), 'worker_name', worker, 'execution_id', run)
+  redis.call('PERSIST', key)
+  jobs[#jobs + 1] = { i, id, fields }
+  local list = runs[i] or {}
+  runs[i] = list
+  list[#list + 1] = lease_end
+  list[#list + 1] = id .. ':' .. run
+  announce(names[i], id, 'started', worker)
+end
+
+local more = 0
+if redis.call('EXISTS', suspended) == 1 then
+  more = 2
+  wanted = 0
+end
+
+-- what a blocking read took comes first; what there is no slot for goes back at once
+for i = 1, queues do
+  if string.sub(claims, i, i) == '1' and usable(i) then
+    local q = queue(i)
+    local held = redis.pcall('LRANGE', q.claims, 0, -1)
+    if not held.err and #held > 0 then
+      redis.call('DEL', q.claims)
+      local back = {}
+      for n = 1, #held do
+        if #jobs < wanted then start(i, held[n]) else table.insert(back, 1, held[n]) end
+      end
+      if #back > 0 then redis.call('LPUSH', q.list, unpack(back)) end
+    end
+  end
+end
+
+-- takes up to n ids; false when the list was found empty
+local function take(i, n)
+  if not usable(i) then return false end
+  local ids = redis.call('LPOP', queue(i).list, n)
+  if not ids then return false end
+  for k = 1, #ids do start(i, ids[k]) end
+  return #ids == n
+end
+
+local next_turn = tonumber(turn)
+-- ids without a job count too, so that a list full of expired ones is cleared over several calls
+local left = wanted * 2 + 100
+if wanted > #jobs then
+  more = 1
+  if order == 'default' then
+    local i = 1
+    while i <= queues and #jobs < wanted and left > 0 do
+      local n = math.min(wanted - #jobs, left)
+      left = left - n
+      if not take(i, n) then i = i + 1 end
+    end
+    if i > queues then more = 0 end
+  else
+    local open = {}
+    for i = 1, queues do open[i] = i end
+    if order == 'random' then math.randomseed(next_turn) end
+    while #open > 0 and #jobs < wanted and left > 0 do
+      left = left - 1
+      local k = 1
+      if order == 'random' then k = math.random(#open)
+      else while k < #open and open[k] < next_turn do k = k + 1 end
+        if open[k] < next_turn then k = 1 end
+      end
+      if take(open[k], 1) then next_turn = open[k] % queues + 1 else table.remove(open, k) end
+    end
+    if #open == 0 then more = 0 end
+  end
+elseif wanted > 0 then
+  more = 1
+end
+for i, list in pairs(runs) do
+  for first = 1, #list, 2000 do
+    redis.call('ZADD', queue(i).started, unpack(list, first, math.min(first + 1999, #list)))
+  end
+end
+publish_all()
+return { answers, jobs, dropped, more, next_turn }`,
+});

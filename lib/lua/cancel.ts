@@ -1,0 +1,39 @@
+/** Takes a job that has not ended out of its queue for good, or fences off its run. */
+import { Script } from '../script.ts';
+import { announce, clock, keep, sound } from './parts.ts';
+
+/**
+ * Reply: `[was, worker, execution id]`, `was` being the status before, `gone`, or `elsewhere` (then `worker` is the queue
+ * the job is on). Only a job that was queued, started, deferred or scheduled is changed.
+ */
+export const cancel: Script<
+  'job',
+  'list' | 'started' | 'deferred' | 'scheduled' | 'canceled',
+  'id' | 'queue_name' | 'status_prefix' | 'failure_ttl'
+> = new Script({
+  name: 'cancel',
+  keys: ['job'],
+  queueKeys: ['list', 'started', 'deferred', 'scheduled', 'canceled'],
+  args: ['id', 'queue_name', 'status_prefix', 'failure_ttl'],
+  parts: [clock, announce, keep, sound],
+  allowOom: true,
+  body: `
+local q = queue(1)
+local held = redis.call('HMGET', job, 'status', 'origin', 'worker_name', 'execution_id', 'failure_ttl')
+if not held[1] then return { 'gone' } end
+if held[2] and held[2] ~= queue_name then return { 'elsewhere', held[2] } end
+local was = held[1]
+if was ~= 'queued' and was ~= 'started' and was ~= 'deferred' and was ~= 'scheduled' then return { was } end
+sound(q, { 'started', 'deferred', 'scheduled', 'canceled' })
+redis.call('ZADD', q.canceled, now, id)
+redis.call('LREM', q.list, 0, id)
+redis.call('ZREM', q.deferred, id)
+redis.call('ZREM', q.scheduled, id)
+if held[4] then redis.call('ZREM', q.started, id .. ':' .. held[4]) end
+redis.call('HSET', job, 'status', 'canceled')
+redis.call('HDEL', job, 'execution_id')
+keep(job, tonumber(held[5] or '') or tonumber(failure_ttl))
+announce(queue_name, id, 'canceled', held[3])
+publish_all()
+return { was, held[3] or '', held[4] or '' }`,
+});

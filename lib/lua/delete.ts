@@ -1,0 +1,35 @@
+/** Removes a job and all that is kept about it, whatever it is doing; a run of it is fenced off. */
+import { Script } from '../script.ts';
+import { sound } from './parts.ts';
+
+/**
+ * Reply: `[was, worker, execution id]`, `was` being the status before, `gone`, or `elsewhere` (then `worker` is the queue
+ * the job is on).
+ */
+export const deleteJob: Script<
+  'job' | 'results' | 'dependents' | 'dependencies',
+  'list' | 'started' | 'finished' | 'failed' | 'canceled' | 'deferred' | 'scheduled',
+  'id' | 'queue_name' | 'group_prefix'
+> = new Script({
+  name: 'delete',
+  keys: ['job', 'results', 'dependents', 'dependencies'],
+  queueKeys: ['list', 'started', 'finished', 'failed', 'canceled', 'deferred', 'scheduled'],
+  args: ['id', 'queue_name', 'group_prefix'],
+  parts: [sound],
+  allowOom: true,
+  body: `
+local q = queue(1)
+local held = redis.call('HMGET', job, 'status', 'origin', 'worker_name', 'execution_id', 'group_id')
+if held[2] and held[2] ~= queue_name then return { 'elsewhere', held[2] } end
+sound(q, { 'started', 'finished', 'failed', 'canceled', 'deferred', 'scheduled' })
+redis.call('LREM', q.list, 0, id)
+for _, registry in ipairs({ q.finished, q.failed, q.canceled, q.deferred, q.scheduled }) do
+  redis.call('ZREM', registry, id)
+end
+if held[4] then redis.call('ZREM', q.started, id .. ':' .. held[4]) end
+if held[5] and held[5] ~= '' then redis.call('SREM', group_prefix .. held[5], id) end
+local was = held[1]
+if redis.call('DEL', job) == 0 then was = 'gone' end
+redis.call('DEL', results, dependents, dependencies)
+return { was or '', held[3] or '', held[4] or '' }`,
+});

@@ -1,0 +1,37 @@
+/** Gives runs back to the front of their queues, uncounted: at a shutdown, and after a reply that was lost. */
+import { Script } from '../script.ts';
+import { announce, clock, queueAgain } from './parts.ts';
+
+/** Rest, for each run: queue (from 1), job id, execution id; the first of them ends up in front. Reply: how many were given back. */
+export const giveBack: Script<
+  never,
+  'list' | 'started',
+  'job_prefix' | 'status_prefix' | 'queue_names' | 'errors_kept' | 'error_bytes'
+> = new Script({
+  name: 'give_back',
+  queueKeys: ['list', 'started'],
+  args: ['job_prefix', 'status_prefix', 'queue_names', 'errors_kept', 'error_bytes'],
+  parts: [clock, announce, queueAgain],
+  allowOom: true,
+  body: `
+local names = {}
+for name in string.gmatch(queue_names, '[^,]+') do names[#names + 1] = name end
+local given = 0
+for at = #ARGV - 2, rest, -3 do
+  local i, id, run = tonumber(ARGV[at]), ARGV[at + 1], ARGV[at + 2]
+  local q = queue(i)
+  local key = job_prefix .. id
+  local held = redis.pcall('HMGET', key, 'status', 'execution_id')
+  local listable = type(redis.pcall('LLEN', q.list)) ~= 'table'
+  if listable then
+    redis.pcall('ZREM', q.started, id .. ':' .. run)
+    if not held.err and held[1] == 'started' and held[2] == run then
+      queue_again(key, id, q.list, true)
+      announce(names[i], id, 'queued')
+      given = given + 1
+    end
+  end
+end
+publish_all()
+return given`,
+});

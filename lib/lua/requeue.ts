@@ -1,0 +1,36 @@
+/** Puts a job that has ended, well or not, back on its queue. */
+import { Script } from '../script.ts';
+import { announce, clock, queueAgain, sound } from './parts.ts';
+
+/**
+ * Reply: `[was, queue]`: the status before, `gone`, or `elsewhere` and the queue the job is on. Only a job that was
+ * finished, failed, stopped or canceled is changed.
+ */
+export const requeue: Script<
+  'job' | 'all',
+  'list' | 'finished' | 'failed' | 'canceled',
+  'id' | 'queue_name' | 'status_prefix' | 'errors_kept' | 'error_bytes' | 'front'
+> = new Script({
+  name: 'requeue',
+  keys: ['job', 'all'],
+  queueKeys: ['list', 'finished', 'failed', 'canceled'],
+  args: ['id', 'queue_name', 'status_prefix', 'errors_kept', 'error_bytes', 'front'],
+  parts: [clock, announce, queueAgain, sound],
+  body: `
+local q = queue(1)
+local held = redis.call('HMGET', job, 'status', 'origin')
+if not held[1] then return { 'gone' } end
+if held[2] and held[2] ~= queue_name then return { 'elsewhere', held[2] } end
+local was = held[1]
+if was ~= 'finished' and was ~= 'failed' and was ~= 'stopped' and was ~= 'canceled' then return { was } end
+sound(q, { 'finished', 'failed', 'canceled' })
+redis.call('ZREM', q.finished, id)
+redis.call('ZREM', q.failed, id)
+redis.call('ZREM', q.canceled, id)
+redis.call('SADD', all, q.list)
+redis.call('HDEL', job, 'recoveries')
+queue_again(job, id, q.list, front == '1')
+announce(queue_name, id, 'queued')
+publish_all()
+return { was }`,
+});

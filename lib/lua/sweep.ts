@@ -1,0 +1,127 @@
+/** The janitor's round on one queue: what dead workers held goes back, what has expired is forgotten. */
+import { Script } from '../script.ts';
+import { announce, clock, keep, queueAgain, sound } from './parts.ts';
+
+/**
+ * `lock_ms` is 0 where the caller goes on with a round it has begun. `offset` is a random number of 0 to below 1: where
+ * in the registry of canceled jobs to look for ids whose hash has expired.
+ *
+ * A run of ours is past its lease when its score less `margin` is; a run of Python's when its score is, and then RQ's
+ * rule holds: it failed. At most `most` members are looked at.
+ *
+ * Reply: `[1 when the round is this caller's, 1 when there is more to do, recovered, abandoned, claims returned, cleaned]`,
+ * of which `recovered` and `abandoned` are lists of ids.
+ */
+export const sweep: Script<
+  never,
+  'list' | 'started' | 'finished' | 'failed' | 'canceled' | 'claimants' | 'janitor',
+  | 'job_prefix'
+  | 'status_prefix'
+  | 'worker_prefix'
+  | 'claims_suffix'
+  | 'queue_name'
+  | 'sweeper'
+  | 'lock_ms'
+  | 'margin'
+  | 'max_recoveries'
+  | 'failure_ttl'
+  | 'most'
+  | 'offset'
+  | 'errors_kept'
+  | 'error_bytes'
+> = new Script({
+  name: 'sweep',
+  queueKeys: ['list', 'started', 'finished', 'failed', 'canceled', 'claimants', 'janitor'],
+  args: [
+    'job_prefix',
+    'status_prefix',
+    'worker_prefix',
+    'claims_suffix',
+    'queue_name',
+    'sweeper',
+    'lock_ms',
+    'margin',
+    'max_recoveries',
+    'failure_ttl',
+    'most',
+    'offset',
+    'errors_kept',
+    'error_bytes',
+  ],
+  parts: [clock, announce, keep, queueAgain, sound],
+  allowOom: true,
+  body: `
+local q = queue(1)
+if lock_ms ~= '0' and not redis.call('SET', q.janitor, sweeper, 'NX', 'PX', lock_ms) then return { 0, 0, {}, {}, 0, 0 } end
+sound(q, { 'started', 'finished', 'failed', 'canceled' })
+
+local limit = tonumber(most)
+local function text_of(score) return string.format('%.6f', score) end
+local cleaned = redis.call('ZREMRANGEBYSCORE', q.finished, '-inf', text_of(now))
+  + redis.call('ZREMRANGEBYSCORE', q.failed, '-inf', text_of(now))
+
+-- ---- runs whose worker was not heard of for a lease
+local recovered, abandoned = {}, {}
+local function abandon(key, id, reason, ttl, worker)
+  redis.call('HSET', key, 'status', 'failed', 'ended_at', timestamp(), 'exc_info', reason)
+  redis.call('ZADD', q.failed, expiry(ttl), id)
+  keep(key, ttl)
+  announce(queue_name, id, 'failed', worker)
+  abandoned[#abandoned + 1] = id
+end
+local function recover(member, score)
+  -- found from the right: a job id holds no colon, but a foreign member may
+  local id, run = string.match(member, '^(.*):([^:]*)$')
+  if not id then redis.call('ZREM', q.started, member) return end
+  local ours = string.sub(run, 1, 1) == 'n'
+  if ours and score - tonumber(margin) > now or not ours and score > now then return end
+  redis.call('ZREM', q.started, member)
+  local key = job_prefix .. id
+  local held = redis.pcall('HMGET', key, 'status', 'execution_id', 'recoveries', 'failure_ttl', 'worker_name')
+  if held.err or held[1] ~= 'started' or ours and held[2] ~= run then return end
+  local ttl = tonumber(held[4] or '') or tonumber(failure_ttl)
+  if not ours then
+    return abandon(key, id, 'AbandonedJobError: the run was not heard of for longer than its lifetime', ttl, held[5])
+  end
+  local recoveries = (tonumber(held[3] or '') or 0) + 1
+  redis.call('HSET', key, 'recoveries', recoveries)
+  if recoveries > tonumber(max_recoveries) then
+    return abandon(key, id, 'AbandonedJobError: the job was given back by ' .. max_recoveries ..
+      ' workers that died or were away too long, and now lost again, last by ' .. (held[5] or 'an unknown worker'), ttl, held[5])
+  end
+  queue_again(key, id, q.list, true)
+  announce(queue_name, id, 'queued')
+  recovered[#recovered + 1] = id
+end
+local due = redis.call('ZRANGEBYSCORE', q.started, '-inf', text_of(now + tonumber(margin)), 'WITHSCORES', 'LIMIT', 0, limit)
+for n = #due - 1, 1, -2 do recover(due[n], tonumber(due[n + 1])) end
+
+-- ---- claims of workers that are gone
+local returned = 0
+for _, name in ipairs(redis.call('SMEMBERS', q.claimants)) do
+  local worker = worker_prefix .. name
+  if redis.call('EXISTS', worker) == 0 then
+    local claims = worker .. claims_suffix
+    while returned < limit do
+      local moved = redis.pcall('LMOVE', claims, q.list, 'RIGHT', 'LEFT')
+      if not moved or type(moved) == 'table' then
+        redis.call('SREM', q.claimants, name)
+        break
+      end
+      returned = returned + 1
+    end
+  end
+end
+
+-- ---- canceled jobs whose hash has expired
+local canceled = redis.call('ZCARD', q.canceled)
+if canceled > 0 then
+  local first = math.max(0, math.min(math.floor(canceled * tonumber(offset)), canceled - limit))
+  for _, id in ipairs(redis.call('ZRANGE', q.canceled, first, first + limit - 1)) do
+    if redis.call('EXISTS', job_prefix .. id) == 0 then cleaned = cleaned + redis.call('ZREM', q.canceled, id) end
+  end
+end
+publish_all()
+local more = #recovered + #abandoned > 0 and #due == limit * 2 or returned >= limit
+return { 1, more and 1 or 0, recovered, abandoned, returned, cleaned }`,
+});

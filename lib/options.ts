@@ -1,0 +1,75 @@
+/** Checks of what a caller hands in: each says what came and what is accepted. */
+import { closestMatch } from 'leven';
+
+const LONGEST_QUOTE = 80;
+
+/** A value as it looks in a message: bounded, with control characters escaped. */
+export function quote(value: unknown): string {
+  let text: string;
+  if (typeof value === 'string') text = JSON.stringify(value);
+  else if (typeof value === 'function') text = `function ${value.name === '' ? '(unnamed)' : value.name}`;
+  else if (typeof value === 'object' && value !== null) {
+    const name: unknown = value.constructor?.name;
+    text = Array.isArray(value) ? 'an array' : typeof name === 'string' && name !== '' ? `an object (${name})` : 'an object';
+  } else text = typeof value === 'bigint' ? `${value}n` : String(value);
+  text = escapeControls(text);
+  return text.length > LONGEST_QUOTE ? `${text.slice(0, LONGEST_QUOTE)}…` : text;
+}
+
+/** The same text with every control character (C0, DEL and C1) written as an escape, so that it can be printed. */
+export function escapeControls(text: string): string {
+  // oxlint-disable-next-line no-control-regex
+  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, c => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`);
+}
+
+/** @throws {TypeError} where a name is not one of `known`, with the nearest one that is. */
+export function checkKnown(name: string, known: readonly string[], what: string): void {
+  if (known.includes(name)) return;
+  const near = closestMatch(name, known, { maxDistance: Math.max(2, Math.floor(name.length / 3)) });
+  const hint = near === undefined ? `accepted are ${known.join(', ')}` : `did you mean ${quote(near)}?`;
+  throw new TypeError(`Unknown ${what} ${quote(name)}: ${hint}`);
+}
+
+/** An options object whose every name is known; `undefined` stands for an empty one. */
+export function checkOptions<T extends object>(options: T | undefined, known: readonly string[], of: string): T {
+  if (options === undefined) return {} as T;
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw new TypeError(`The options of ${of} must be an object, not ${quote(options)}`);
+  }
+  for (const name of Object.keys(options)) checkKnown(name, known, `option of ${of}`);
+  return options;
+}
+
+const QUEUE_NAME = /^[A-Za-z0-9_.-]{1,128}$/;
+const JOB_ID = /^[A-Za-z0-9_-]{1,128}$/;
+
+/** A queue's or a worker's name. */
+export function checkName(name: unknown, what: string): string {
+  if (typeof name === 'string' && QUEUE_NAME.test(name)) return name;
+  throw new TypeError(`A ${what} must be 1 to 128 of A-Z a-z 0-9 _ . - and not ${quote(name)}`);
+}
+
+/** A job's id. RQ takes no dot in it. */
+export function checkJobId(id: unknown): string {
+  if (isJobId(id)) return id;
+  throw new TypeError(`A job id must be 1 to 128 of A-Z a-z 0-9 _ - and not ${quote(id)}`);
+}
+
+export function isJobId(id: unknown): id is string {
+  return typeof id === 'string' && JOB_ID.test(id);
+}
+
+/** A whole number of `least` or more. */
+export function checkCount(value: unknown, what: string, least: number): number {
+  if (typeof value !== 'number') throw new TypeError(`${what} must be a whole number, not ${quote(value)}`);
+  if (!Number.isSafeInteger(value) || value < least) {
+    throw new RangeError(`${what} must be a whole number of ${least} or more, not ${quote(value)}`);
+  }
+  return value;
+}
+
+/** `true` or `false`, and nothing that merely looks like it. */
+export function checkFlag(value: unknown, what: string): boolean {
+  if (typeof value !== 'boolean') throw new TypeError(`${what} must be true or false, not ${quote(value)}`);
+  return value;
+}

@@ -1,0 +1,105 @@
+/** A Lua script whose keys and arguments are named once, for Lua and for TypeScript. */
+import { createHash } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import type { QueueKeys } from './keys.ts';
+
+export type Argument = string | number | Buffer;
+type QueueKey = Exclude<keyof QueueKeys, 'name'> | 'claims';
+
+interface Definition<Key extends string, Unit extends QueueKey, Arg extends string> {
+  /** The verb; it names the script in error messages. */
+  readonly name: string;
+  /** Keys that stand once: each becomes a local of this name. */
+  readonly keys?: readonly Key[];
+  /** Keys that stand once a queue: `queue(i).list` and so on; `queues` is their number. */
+  readonly queueKeys?: readonly Unit[];
+  /** Arguments that stand once: each becomes a local of this name, a string. What follows them begins at `ARGV[rest]`. */
+  readonly args?: readonly Arg[];
+  /** Lua that several scripts share, put before the body. */
+  readonly parts?: readonly string[];
+  /** Runs even when Redis is out of memory: for what claims, ends or releases jobs. */
+  readonly allowOom?: boolean;
+  readonly body: string;
+}
+
+/** The keys of one queue that a script asked for. */
+export type Unit<K extends QueueKey> = Readonly<Record<K, string>>;
+
+export class Script<Key extends string = never, K extends QueueKey = never, Arg extends string = never> {
+  readonly name: string;
+  readonly source: string;
+  readonly sha: string;
+  readonly #keys: readonly Key[];
+  readonly #queueKeys: readonly K[];
+  readonly #args: readonly Arg[];
+
+  constructor(definition: Definition<Key, K, Arg>) {
+    const { name, keys = [], queueKeys = [], args = [], parts = [], allowOom = false, body } = definition;
+    this.name = name;
+    this.#keys = keys;
+    this.#queueKeys = queueKeys;
+    this.#args = args;
+    const lines = [`#!lua${allowOom ? ' flags=allow-oom' : ''}`, `-- ${name}`];
+    keys.forEach((key, i) => lines.push(`local ${key} = KEYS[${i + 1}]`));
+    if (queueKeys.length > 0) {
+      const fields = queueKeys.map((key, i) => `${key} = KEYS[base + ${i + 1}]`).join(', ');
+      lines.push(
+        `local queues = (#KEYS - ${keys.length}) / ${queueKeys.length}`,
+        'local queue_units = {}',
+        'local function queue(i)',
+        '  local unit = queue_units[i]',
+        '  if unit then return unit end',
+        `  local base = ${keys.length} + (i - 1) * ${queueKeys.length}`,
+        `  unit = { ${fields} }`,
+        '  queue_units[i] = unit',
+        '  return unit',
+        'end',
+      );
+    }
+    args.forEach((arg, i) => lines.push(`local ${arg} = ARGV[${i + 1}]`));
+    lines.push(`local rest = ${args.length + 1}`);
+    this.source = [...lines, ...parts, body].join('\n');
+    this.sha = createHash('sha1').update(this.source).digest('hex');
+  }
+
+  /** Runs the script; bulk strings in the reply are strings. */
+  async run(redis: Redis, call: Call<Key, K, Arg>): Promise<unknown> {
+    const args = this.#arguments(call);
+    try {
+      return await redis.call('EVALSHA', [this.sha, ...args]);
+    } catch (error) {
+      if (!isNoScript(error)) throw error;
+      return await redis.call('EVAL', [this.source, ...args]);
+    }
+  }
+
+  /** Runs the script; bulk strings in the reply are `Buffer`s, so that binary values arrive as they are. */
+  async runRaw(redis: Redis, call: Call<Key, K, Arg>): Promise<unknown> {
+    const args = this.#arguments(call);
+    try {
+      return await redis.callBuffer('EVALSHA', [this.sha, ...args]);
+    } catch (error) {
+      if (!isNoScript(error)) throw error;
+      return await redis.callBuffer('EVAL', [this.source, ...args]);
+    }
+  }
+
+  #arguments({ keys, queues = [], args, rest = [] }: Call<Key, K, Arg>): Argument[] {
+    const all: Argument[] = [this.#keys.length + queues.length * this.#queueKeys.length];
+    for (const key of this.#keys) all.push(keys[key]);
+    for (const unit of queues) for (const key of this.#queueKeys) all.push(unit[key]);
+    for (const arg of this.#args) all.push(args[arg]);
+    return all.concat(rest);
+  }
+}
+
+export interface Call<Key extends string, K extends QueueKey, Arg extends string> {
+  readonly keys: Readonly<Record<Key, string>>;
+  readonly queues?: readonly Unit<K>[];
+  readonly args: Readonly<Record<Arg, Argument>>;
+  readonly rest?: Argument[];
+}
+
+function isNoScript(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith('NOSCRIPT');
+}

@@ -1,0 +1,114 @@
+/** Status messages: one subscribing connection a process, shared by all who wait. */
+import type { Link } from './connection.ts';
+import type { Keys } from './keys.ts';
+import type { JobStatus } from './record.ts';
+
+/** What a transition publishes on `rq:status:<queue>:<job id>`. */
+export interface StatusMessage {
+  readonly jobId: string;
+  readonly status: JobStatus;
+  readonly queue: string;
+  /** Name of the worker; '' where none was part of it. */
+  readonly worker: string;
+  readonly at: Date;
+  /** The result, where the job finished and it is not too long to be sent. */
+  readonly result?: unknown;
+}
+
+/** Is called with each message, and with `undefined` when messages may have been missed. */
+export type StatusListener = (message: StatusMessage | undefined) => void;
+
+/**
+ * Messages get lost: while the connection is down, before a subscription is confirmed, and Python's workers and expiry
+ * publish none. So a listener must read the state itself after it subscribed, whenever it is called with `undefined`,
+ * and now and then.
+ */
+export class StatusFeed {
+  readonly #source: Link;
+  readonly #keys: Keys;
+  readonly #listeners: Map<string, Set<StatusListener>> = new Map();
+  #link: Link | undefined;
+  #closed = false;
+  #restoring = false;
+  #dropping: string[] = [];
+
+  constructor(source: Link, keys: Keys) {
+    this.#source = source;
+    this.#keys = keys;
+  }
+
+  /** Listens to one job. The listener is called with `undefined` once the subscription stands. */
+  listen(queue: string, id: string, listener: StatusListener): () => void {
+    const channel = this.#keys.statusChannel(queue, id);
+    const listeners = this.#listeners.get(channel) ?? new Set();
+    this.#listeners.set(channel, listeners.add(listener));
+    void this.#subscribe([channel]).catch(() => this.#restore());
+    return () => {
+      listeners.delete(listener);
+      if (listeners.size > 0 || this.#listeners.get(channel) !== listeners) return;
+      this.#listeners.delete(channel);
+      if (this.#dropping.push(channel) === 1) setImmediate(() => this.#drop());
+    };
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#listeners.clear();
+    this.#link?.close();
+  }
+
+  async #subscribe(channels: readonly string[]): Promise<void> {
+    if (this.#closed || channels.length === 0) return;
+    const link = (this.#link ??= this.#open());
+    await link.ready();
+    const wanted = channels.filter(channel => this.#listeners.has(channel));
+    if (wanted.length === 0) return;
+    await link.redis.subscribe(...wanted);
+    for (const channel of wanted) this.#tell(channel, undefined);
+  }
+
+  #open(): Link {
+    const link = this.#source.duplicate();
+    link.redis.on('message', (channel: string, text: string) => this.#tell(channel, parse(text)));
+    link.redis.on('close', () => this.#restore());
+    return link;
+  }
+
+  /** Subscribes anew, for as long as there is somebody to listen. */
+  #restore(): void {
+    if (this.#restoring || this.#closed || this.#listeners.size === 0) return;
+    this.#restoring = true;
+    // the waiters' own timers keep the process alive
+    setTimeout(() => {
+      this.#restoring = false;
+      this.#subscribe([...this.#listeners.keys()]).catch(() => this.#restore());
+    }, 100).unref();
+  }
+
+  #drop(): void {
+    const gone = this.#dropping.filter(channel => !this.#listeners.has(channel));
+    this.#dropping = [];
+    if (gone.length > 0 && this.#link?.usable) this.#link.redis.unsubscribe(...gone).catch(() => {});
+  }
+
+  #tell(channel: string, message: StatusMessage | undefined): void {
+    for (const listener of this.#listeners.get(channel) ?? []) listener(message);
+  }
+}
+
+function parse(text: string): StatusMessage | undefined {
+  try {
+    const { job_id, status, queue, worker, at, ...rest } = JSON.parse(text) as Record<string, unknown>;
+    return {
+      jobId: String(job_id),
+      status: String(status) as JobStatus,
+      queue: String(queue),
+      worker: String(worker),
+      at: new Date(String(at)),
+      ...('result' in rest ? { result: rest['result'] } : {}),
+    };
+  } catch {
+    // somebody else's message: the listener looks for itself
+    return undefined;
+  }
+}

@@ -1,0 +1,329 @@
+/** What producers and handles ask of Redis: one method for each verb, speaking ids and plain records. */
+import type { Redis } from 'ioredis';
+import { Batch } from './batch.ts';
+import type { Link } from './connection.ts';
+import { ENQUEUE_BATCH, ERRORS_KEPT, ERROR_BYTES, FAILURE_TTL } from './defaults.ts';
+import {
+  ConnectionError,
+  DuplicateJobError,
+  InvalidJobError,
+  NoSuchJobError,
+  OutcomeUnknownError,
+  RedisRefusedError,
+} from './errors.ts';
+import { Keys, type QueueKeys } from './keys.ts';
+import { cancel } from './lua/cancel.ts';
+import { deleteJob } from './lua/delete.ts';
+import { empty } from './lua/empty.ts';
+import { enqueue } from './lua/enqueue.ts';
+import { fetch } from './lua/fetch.ts';
+import { listRegistry } from './lua/list-registry.ts';
+import { readState } from './lua/read-state.ts';
+import { requeue } from './lua/requeue.ts';
+import { saveMeta } from './lua/save-meta.ts';
+import type { Fields, JobStatus } from './record.ts';
+import { errorTextOf, toFields } from './record.ts';
+import type { Argument } from './script.ts';
+import { StatusFeed } from './status.ts';
+
+/** A job on its way to Redis. */
+export interface NewJob {
+  readonly id: string;
+  /** Tells a resend from a second call where the caller chose the id; '' where the id was generated. */
+  readonly enqueueId: string;
+  readonly atFront: boolean;
+  /** Seconds until a waiting job expires; 0 for never. */
+  readonly ttl: number;
+  /** Name and value of each field beyond those that every job has. */
+  readonly fields: readonly string[];
+}
+
+/** How a job stands. */
+export interface JobState {
+  readonly status: JobStatus;
+  readonly queue: string;
+  /** JSON text, once it finished and a result was kept. */
+  readonly result?: string | undefined;
+  /** The error's text, once it failed. */
+  readonly error?: string | undefined;
+}
+
+/** What a job was doing when it was taken out, and where it ran. */
+export interface Taken {
+  readonly was: string;
+  readonly worker: string;
+  readonly executionId: string;
+}
+
+export class Store {
+  readonly keys: Keys;
+  readonly feed: StatusFeed;
+  readonly #link: Link;
+  readonly #enqueues: Map<string, Batch<NewJob, void>> = new Map();
+  readonly #states: Batch<string, JobState | undefined>;
+  readonly #fetches: Batch<string, Fields | undefined>;
+
+  constructor(link: Link, keys: Keys = new Keys()) {
+    this.#link = link;
+    this.keys = keys;
+    this.feed = new StatusFeed(link, keys);
+    this.#states = new Batch(1000, ids => this.#readStates(ids));
+    this.#fetches = new Batch(200, ids => this.#fetchAll(ids));
+  }
+
+  /** Safe twice. A connection that was handed in stays open. */
+  close(): void {
+    this.feed.close();
+    this.#link.close();
+  }
+
+  /**
+   * Adds one job; the calls of a tick share a round trip.
+   * @throws {DuplicateJobError} {ConnectionError} {OutcomeUnknownError} {RedisRefusedError}
+   */
+  enqueue(queue: QueueKeys, job: NewJob): Promise<void> {
+    let batch = this.#enqueues.get(queue.name);
+    if (batch === undefined) {
+      batch = new Batch(ENQUEUE_BATCH, jobs => this.#enqueueAll(queue, jobs));
+      this.#enqueues.set(queue.name, batch);
+    }
+    return batch.add(job);
+  }
+
+  async #enqueueAll(queue: QueueKeys, jobs: readonly NewJob[]): Promise<(void | Error)[]> {
+    const rest: Argument[] = [];
+    for (const { id, enqueueId, atFront, ttl, fields } of jobs) {
+      rest.push(id, enqueueId, atFront ? '1' : '0', ttl, fields.length, ...fields);
+    }
+    const replies = await this.#send('enqueue', 'repeatable', redis =>
+      enqueue.run(redis, {
+        keys: { all: this.keys.queues },
+        queues: [queue],
+        args: {
+          job_prefix: this.keys.jobPrefix,
+          results_prefix: this.keys.resultsPrefix,
+          queue_name: queue.name,
+          listed: this.keys.queue(queue.name).list,
+          count: jobs.length,
+        },
+        rest,
+      }),
+    );
+    return Promise.all(jobs.map((job, i) => this.#enqueued(queue, job, String((replies as unknown[])[i]))));
+  }
+
+  async #enqueued(queue: QueueKeys, job: NewJob, reply: string): Promise<void | Error> {
+    if (reply === 'queued' || reply === 'resent') return undefined;
+    const colon = reply.indexOf(':');
+    const [kind, detail] = [reply.slice(0, colon), reply.slice(colon + 1)];
+    if (kind === 'duplicate') return new DuplicateJobError(job.id, detail);
+    if (kind === 'elsewhere') {
+      // ended on another queue, whose keys this script was not given: cleared away there, then added here
+      await this.delete(job.id, detail);
+      return this.enqueue(queue, job);
+    }
+    return new RedisRefusedError(`Redis refused to enqueue job ${job.id}: ${detail}`);
+  }
+
+  /** The job's whole hash, or `undefined`; the calls of a tick share a round trip. */
+  fetch(id: string): Promise<Fields | undefined> {
+    return this.#fetches.add(id);
+  }
+
+  async #fetchAll(ids: readonly string[]): Promise<(Fields | undefined | Error)[]> {
+    const call = { keys: {}, args: { job_prefix: this.keys.jobPrefix }, rest: [...ids] };
+    const found = (await this.#send('fetch jobs', 'read', redis => fetch.runRaw(redis, call))) as unknown[];
+    return ids.map((id, i) => {
+      const flat = found[i];
+      if (!Array.isArray(flat)) return new InvalidJobError(id, `The key of job ${id} does not hold a job: ${String(flat)}`);
+      return flat.length === 0 ? undefined : toFields(flat);
+    });
+  }
+
+  /** How a job stands, or `undefined` where it is gone; the calls of a tick share a round trip. */
+  state(id: string): Promise<JobState | undefined> {
+    return this.#states.add(id);
+  }
+
+  async #readStates(ids: readonly string[]): Promise<(JobState | undefined)[]> {
+    const { jobPrefix, resultsPrefix } = this.keys;
+    const call = { keys: {}, args: { job_prefix: jobPrefix, results_prefix: resultsPrefix }, rest: [...ids] };
+    const states = (await this.#send('read jobs', 'read', redis => readState.runRaw(redis, call))) as unknown[];
+    return states.map(reply => toState(reply as (Buffer | null | Buffer[])[]));
+  }
+
+  /** Takes a job that has not ended out of its queue; answers what it was doing, `gone` where it is not there. */
+  cancel(id: string, queue: string): Promise<Taken> {
+    return this.#onItsQueue(queue, 'repeatable', 'cancel', (redis, unit) =>
+      cancel.run(redis, {
+        keys: { job: this.keys.job(id) },
+        queues: [unit],
+        args: { id, queue_name: unit.name, status_prefix: this.keys.statusPrefix, failure_ttl: FAILURE_TTL },
+      }),
+    );
+  }
+
+  /** Removes a job and all that is kept about it; answers what it was doing. */
+  delete(id: string, queue: string): Promise<Taken> {
+    const { keys } = this;
+    return this.#onItsQueue(queue, 'repeatable', 'delete', (redis, unit) =>
+      deleteJob.run(redis, {
+        keys: {
+          job: keys.job(id),
+          results: keys.results(id),
+          dependents: keys.dependents(id),
+          dependencies: keys.dependencies(id),
+        },
+        queues: [unit],
+        args: { id, queue_name: unit.name, group_prefix: keys.groupPrefix },
+      }),
+    );
+  }
+
+  /** Puts a job that has ended back on its queue; answers what it was doing. */
+  requeue(id: string, queue: string, atFront: boolean): Promise<Taken> {
+    return this.#onItsQueue(queue, 'write', 'requeue', (redis, unit) =>
+      requeue.run(redis, {
+        keys: { job: this.keys.job(id), all: this.keys.queues },
+        queues: [unit],
+        args: {
+          id,
+          queue_name: unit.name,
+          status_prefix: this.keys.statusPrefix,
+          errors_kept: ERRORS_KEPT,
+          error_bytes: ERROR_BYTES,
+          front: atFront ? '1' : '0',
+        },
+      }),
+    );
+  }
+
+  /** @throws {NoSuchJobError} where the job is gone. */
+  async saveMeta(id: string, meta: string): Promise<void> {
+    const call = { keys: { job: this.keys.job(id) }, args: { meta } };
+    const saved = await this.#send('save meta', 'repeatable', redis => saveMeta.run(redis, call));
+    if (saved === 0) throw new NoSuchJobError(id);
+  }
+
+  /** Sends a worker a command; answers how many listened. */
+  command(worker: string, command: Readonly<Record<string, string>>): Promise<number> {
+    const channel = this.keys.commandChannel(worker);
+    return this.#send('send a command', 'repeatable', redis => redis.publish(channel, JSON.stringify(command)));
+  }
+
+  count(queue: QueueKeys): Promise<number> {
+    return this.#send('count jobs', 'read', redis => redis.llen(queue.list));
+  }
+
+  ids(queue: QueueKeys, offset: number, limit: number): Promise<string[]> {
+    const last = limit === Infinity ? -1 : offset + limit - 1;
+    return limit === 0
+      ? Promise.resolve([])
+      : this.#send('list jobs', 'read', redis => redis.lrange(queue.list, offset, last));
+  }
+
+  /** Removes the waiting jobs there are now, in bounded steps; answers how many. */
+  async empty(queue: QueueKeys): Promise<number> {
+    const { jobPrefix, groupPrefix } = this.keys;
+    let [left, deleted] = [await this.count(queue), 0];
+    while (left > 0) {
+      const args = { job_prefix: jobPrefix, group_prefix: groupPrefix, most: Math.min(left, 1000) };
+      const reply = await this.#send('empty the queue', 'repeatable', redis =>
+        empty.run(redis, { keys: {}, queues: [queue], args }),
+      );
+      const [taken = 0, gone = 0] = reply as number[];
+      if (taken === 0) break;
+      left -= taken;
+      deleted += gone;
+    }
+    return deleted;
+  }
+
+  /** Takes the queue off the set of queues. */
+  async forget(queue: QueueKeys): Promise<void> {
+    await this.#send('delete the queue', 'repeatable', redis => redis.srem(this.keys.queues, queue.list));
+  }
+
+  /** Number of members of a registry, and those of the ranks asked for. */
+  async registry(key: string, expires: boolean, first: number, last: number): Promise<[count: number, members: string[]]> {
+    const call = { keys: { registry: key }, args: { expires: expires ? '1' : '0', first, last } };
+    return (await this.#send('read a registry', 'read', redis => listRegistry.run(redis, call))) as [number, string[]];
+  }
+
+  /** Runs a script on the queue a job is said to be on, and on the one it really is on where that was wrong. */
+  async #onItsQueue(
+    queue: string,
+    kind: 'write' | 'repeatable',
+    what: string,
+    run: (redis: Redis, unit: QueueKeys) => Promise<unknown>,
+  ): Promise<Taken> {
+    const unit = this.keys.queue(queue);
+    const [was = '', worker = '', executionId = ''] = (await this.#send(what, kind, redis => run(redis, unit))) as string[];
+    return was === 'elsewhere' ? this.#onItsQueue(worker, kind, what, run) : { was, worker, executionId };
+  }
+
+  /**
+   * Sends a call once there is a connection, and waits for the reply no longer than the deadline. What may be repeated
+   * is sent again over a new connection while there is time.
+   */
+  async #send<T>(what: string, kind: 'read' | 'write' | 'repeatable', call: (redis: Redis) => Promise<T>): Promise<T> {
+    const link = this.#link;
+    const ends = performance.now() + link.deadlineMs;
+    let sent = false;
+    for (;;) {
+      let cause: unknown;
+      try {
+        if (!link.usable) await link.ready();
+        sent = true;
+        return await withDeadline(call(link.redis), link.deadlineMs);
+      } catch (error) {
+        if (error instanceof Error && error.name === 'ReplyError') throw refused(what, error);
+        if (error instanceof ConnectionError && (!sent || kind === 'read')) throw error;
+        if (error instanceof TypeError) throw error;
+        cause = error;
+      }
+      if (performance.now() < ends && kind !== 'write' && !(cause instanceof ConnectionError)) continue;
+      const why = `Redis at ${link.address} gave no reply to '${what}' within ${link.deadlineMs} ms`;
+      if (kind === 'read') throw new ConnectionError(why, { cause });
+      const hint = what === 'enqueue' ? '; repeating it with the same jobId is safe' : '';
+      throw new OutcomeUnknownError(`${why}: it may or may not have taken place${hint}`, { cause });
+    }
+  }
+}
+
+function toState([status, queue, result, error, entry]: (Buffer | null | Buffer[])[]): JobState | undefined {
+  if (!Buffer.isBuffer(status)) return undefined;
+  const streamed = Array.isArray(entry) ? toFields(entry) : undefined;
+  const value = streamed?.get('return_value');
+  const exception = streamed?.get('exc_string');
+  return {
+    status: status.toString() as JobStatus,
+    queue: Buffer.isBuffer(queue) ? queue.toString() : '',
+    result: textIn(result) ?? (value && Buffer.from(value.toString(), 'base64').toString()),
+    error:
+      (Buffer.isBuffer(error) ? errorTextOf(error) : undefined) ??
+      (exception && errorTextOf(Buffer.from(exception.toString(), 'base64'))),
+  };
+}
+
+function textIn(value: Buffer | null | Buffer[] | undefined): string | undefined {
+  return Buffer.isBuffer(value) && value.length > 0 ? value.toString() : undefined;
+}
+
+function refused(what: string, error: Error): RedisRefusedError {
+  const hint = error.message.startsWith('OOM') ? ' (Redis is full: raise its maxmemory, or take jobs off it)' : '';
+  return new RedisRefusedError(`Redis refused to ${what}: ${error.message}${hint}`, { cause: error });
+}
+
+async function withDeadline<T>(promise: Promise<T>, ms: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  // not unref'd: an idle connection does not keep a script alive, a call under way does
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`No reply within ${ms} ms`)), ms);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,251 @@
+/** What a worker asks of Redis: one method for each verb. Nothing here is sent twice; who calls knows what may be repeated. */
+import { randomBytes } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import {
+  ERRORS_KEPT,
+  ERROR_BYTES,
+  FAILURE_TTL,
+  LEASE,
+  LEASE_MARGIN,
+  MAX_RECOVERIES,
+  SWEEP_BATCH,
+  SWEEP_MS,
+  WORKER_TTL,
+} from './defaults.ts';
+import type { Keys, QueueKeys } from './keys.ts';
+import { advance } from './lua/advance.ts';
+import { giveBack } from './lua/give-back.ts';
+import { heartbeat } from './lua/heartbeat.ts';
+import { releaseClaims } from './lua/release-claims.ts';
+import { renew } from './lua/renew.ts';
+import { sweep } from './lua/sweep.ts';
+import { unregister } from './lua/unregister.ts';
+import { toFields, type Fields } from './record.ts';
+import type { Ended } from './run.ts';
+import type { Argument } from './script.ts';
+
+/** The order in which queues are taken from: strictly as given, each in turn, or by chance. */
+export type DequeueStrategy = 'default' | 'round_robin' | 'random';
+
+/** A run that the worker knows of. The queue is its place among the worker's, from 0. */
+export interface RunRef {
+  readonly queue: number;
+  readonly jobId: string;
+  readonly executionId: string;
+}
+
+/** What a worker hands in for a run that has ended. */
+export interface HandIn extends RunRef {
+  readonly ended: Ended;
+}
+
+export interface AdvanceRequest {
+  readonly handIns: readonly HandIn[];
+  readonly want: number;
+  /** Places of the queues where a blocking read took something. */
+  readonly claims: ReadonlySet<number>;
+  readonly strategy: DequeueStrategy;
+}
+
+export interface AdvanceReply {
+  /** For each outcome handed in: whether it is the job's, or `wrong type` where a key of the queue has one. */
+  readonly answers: readonly ('accepted' | 'refused' | 'wrong type')[];
+  readonly jobs: readonly (RunRef & { readonly fields: Fields })[];
+  /** Ids that were taken off a list without a run, and what was found. */
+  readonly dropped: readonly { readonly queue: number; readonly id: string; readonly reason: string }[];
+  /** Whether there may be more to take now, or work is suspended. */
+  readonly more: 'yes' | 'no' | 'suspended';
+}
+
+/** What a worker says of itself with a heartbeat. */
+export interface Report {
+  readonly state: 'started' | 'idle' | 'busy' | 'suspended';
+  readonly currentJob: string;
+  readonly finished: number;
+  readonly failed: number;
+  readonly seconds: number;
+}
+
+export interface Swept {
+  /** Whether this worker did the round; else another one does. */
+  readonly held: boolean;
+  readonly more: boolean;
+  readonly recovered: readonly string[];
+  readonly abandoned: readonly string[];
+  readonly claims: number;
+}
+
+export class WorkerStore {
+  readonly keys: Keys;
+  readonly worker: string;
+  readonly queues: readonly string[];
+  readonly #units: readonly (QueueKeys & { readonly claims: string })[];
+  readonly #lease: number;
+  /** Marks every execution id of this worker: 64 random bits. */
+  readonly #tag: string = `n${randomBytes(8).toString('hex')}`;
+  #calls = 0;
+  #turn = 1;
+
+  /** `lease` is in seconds. */
+  constructor(keys: Keys, worker: string, queues: readonly string[], lease: number = LEASE) {
+    this.keys = keys;
+    this.worker = worker;
+    this.queues = queues;
+    this.#units = queues.map(name => ({ ...keys.queue(name), claims: keys.claims(worker, name) }));
+    this.#lease = lease + LEASE_MARGIN;
+  }
+
+  /** The list that a blocking read of the queue moves an id to. */
+  claimsKey(queue: number): string {
+    return this.#unit(queue).claims;
+  }
+
+  listKey(queue: number): string {
+    return this.#unit(queue).list;
+  }
+
+  /** Hands in outcomes and takes jobs: safe to repeat for the outcomes; jobs whose reply was lost are found by `findRuns`. */
+  async advance(redis: Redis, { handIns, want, claims, strategy }: AdvanceRequest): Promise<AdvanceReply> {
+    const runPrefix = this.#tag + (this.#calls++).toString(36).padStart(11, '0');
+    const rest: Argument[] = [];
+    for (const { queue, jobId, executionId, ended } of handIns) {
+      const { status, ttl, text, stream, publish } = ended;
+      rest.push(queue + 1, jobId, executionId, status, ttl, text, stream, status === 'finished' && publish ? '1' : '0');
+    }
+    const reply = (await advance.runRaw(redis, {
+      keys: { suspended: this.keys.suspended },
+      queues: this.#units,
+      args: {
+        job_prefix: this.keys.jobPrefix,
+        results_prefix: this.keys.resultsPrefix,
+        status_prefix: this.keys.statusPrefix,
+        queue_names: this.queues.join(','),
+        worker: this.worker,
+        run_prefix: runPrefix,
+        lease: this.#lease,
+        want,
+        order: strategy,
+        turn: strategy === 'random' ? Math.floor(Math.random() * 0x7fffffff) : this.#turn,
+        claims: this.#units.map((_, i) => (claims.has(i) ? '1' : '0')).join(''),
+        outcomes: handIns.length,
+      },
+      rest,
+    })) as [number[], [number, Buffer, Buffer[]][], [number, Buffer, Buffer][], number, number];
+    const [answers, jobs, dropped, more, turn] = reply;
+    this.#turn = turn;
+    return {
+      answers: answers.map(answer => (answer === 1 ? 'accepted' : answer === 0 ? 'refused' : 'wrong type')),
+      jobs: jobs.map(([queue, id, flat], i) => ({
+        queue: queue - 1,
+        jobId: id.toString(),
+        executionId: runPrefix + i.toString().padStart(4, '0'),
+        fields: toFields(flat),
+      })),
+      dropped: dropped.map(([queue, id, reason]) => ({ queue: queue - 1, id: id.toString(), reason: reason.toString() })),
+      more: more === 0 ? 'no' : more === 1 ? 'yes' : 'suspended',
+    };
+  }
+
+  /** Registers the worker where it is not; answers whether it was not. */
+  async heartbeat(redis: Redis, report: Report, fields: readonly string[]): Promise<boolean> {
+    const { state, currentJob, finished, failed, seconds } = report;
+    const anew = await heartbeat.run(redis, {
+      keys: { worker: this.keys.worker(this.worker), workers: this.keys.workers },
+      queues: this.#units,
+      args: { name: this.worker, ttl: WORKER_TTL, state, job: currentJob, finished, failed, seconds },
+      rest: [...fields],
+    });
+    return anew === 1;
+  }
+
+  async unregister(redis: Redis): Promise<void> {
+    await unregister.run(redis, {
+      keys: { worker: this.keys.worker(this.worker), workers: this.keys.workers },
+      queues: this.#units,
+      args: { name: this.worker },
+    });
+  }
+
+  /** Renews the leases of these runs; answers the execution ids that are not the worker's any more. */
+  async renew(redis: Redis, runs: readonly RunRef[]): Promise<string[]> {
+    return (await renew.run(redis, {
+      keys: {},
+      queues: this.#units,
+      args: { job_prefix: this.keys.jobPrefix, lease: this.#lease },
+      rest: runs.flatMap(({ queue, jobId, executionId }) => [queue + 1, jobId, executionId]),
+    })) as string[];
+  }
+
+  /** Gives runs back to the front of their queues, uncounted; answers how many were still the worker's. */
+  async giveBack(redis: Redis, runs: readonly RunRef[]): Promise<number> {
+    return (await giveBack.run(redis, {
+      keys: {},
+      queues: this.#units,
+      args: {
+        job_prefix: this.keys.jobPrefix,
+        status_prefix: this.keys.statusPrefix,
+        queue_names: this.queues.join(','),
+        errors_kept: ERRORS_KEPT,
+        error_bytes: ERROR_BYTES,
+      },
+      rest: runs.flatMap(({ queue, jobId, executionId }) => [queue + 1, jobId, executionId]),
+    })) as number;
+  }
+
+  /** Puts what ended blocking reads took back to the front of the queues. */
+  async releaseClaims(redis: Redis): Promise<number> {
+    return (await releaseClaims.run(redis, { keys: {}, queues: this.#units, args: {} })) as number;
+  }
+
+  /** Runs of this worker that the started registries hold: among them those whose reply was lost. */
+  async findRuns(redis: Redis): Promise<RunRef[]> {
+    const found: RunRef[] = [];
+    for (const [queue, { started }] of this.#units.entries()) {
+      let cursor = '0';
+      do {
+        // through a script's shape of reply this would be one long call; a scan lets others in between
+        const [next, flat] = await redis.zscan(started, cursor, 'MATCH', `*:${this.#tag}*`, 'COUNT', 1000);
+        cursor = next;
+        for (let i = 0; i < flat.length; i += 2) {
+          const member = flat[i] ?? '';
+          const colon = member.lastIndexOf(':');
+          found.push({ queue, jobId: member.slice(0, colon), executionId: member.slice(colon + 1) });
+        }
+      } while (cursor !== '0');
+    }
+    return found;
+  }
+
+  /** One round of the janitor on one queue, or the next part of it. */
+  async sweep(redis: Redis, queue: number, goOn: boolean): Promise<Swept> {
+    const unit = this.#unit(queue);
+    const [held, more, recovered, abandoned, claims] = (await sweep.run(redis, {
+      keys: {},
+      queues: [unit],
+      args: {
+        job_prefix: this.keys.jobPrefix,
+        status_prefix: this.keys.statusPrefix,
+        worker_prefix: this.keys.workerPrefix,
+        claims_suffix: this.keys.claimsSuffix(unit.name),
+        queue_name: unit.name,
+        sweeper: this.worker,
+        // a little less than the time between two rounds, so that the same worker may do the next one
+        lock_ms: goOn ? 0 : Math.floor(SWEEP_MS * 0.9),
+        margin: LEASE_MARGIN,
+        max_recoveries: MAX_RECOVERIES,
+        failure_ttl: FAILURE_TTL,
+        most: SWEEP_BATCH,
+        offset: Math.random().toFixed(6),
+        errors_kept: ERRORS_KEPT,
+        error_bytes: ERROR_BYTES,
+      },
+    })) as [number, number, string[], string[], number];
+    return { held: held === 1, more: more === 1, recovered, abandoned, claims };
+  }
+
+  #unit(queue: number): QueueKeys & { readonly claims: string } {
+    const unit = this.#units[queue];
+    if (unit === undefined) throw new RangeError(`No queue ${queue} among ${this.queues.length}`);
+    return unit;
+  }
+}

@@ -1,0 +1,65 @@
+/** What a worker tells those who listen. */
+import type { JobFailedError } from '../errors.ts';
+
+/** A job, as the events name it. */
+export interface JobEvent {
+  readonly jobId: string;
+  readonly queue: string;
+  readonly executionId: string;
+  /** The name of the function it calls; '' where its data can't be read. */
+  readonly functionName: string;
+  /** What it says of itself: `sum([42, 43])`. */
+  readonly description: string;
+}
+
+export interface JobEndEvent extends JobEvent {
+  /** How long it ran, in seconds. */
+  readonly seconds: number;
+  /** How long it is kept, in seconds: -1 for ever, 0 not at all. */
+  readonly ttl: number;
+}
+
+export interface JobFailedEvent extends JobEndEvent {
+  /** What was thrown, and its text as it was stored. */
+  readonly error: unknown;
+  readonly text: string;
+}
+
+/** Events of a `Worker`, with what their listeners are called with. */
+export interface WorkerEvents {
+  /** Redis can't be reached; the worker goes on trying. */
+  disconnected: [error: Error];
+  reconnected: [];
+  /** Registered in Redis. */
+  started: [name: string];
+  /** Commands are taken on this channel. */
+  subscribing: [channel: string];
+  listening: [queues: readonly string[]];
+  /** The first round of the janitor begins on a queue. */
+  cleaning: [queue: string];
+  jobStarted: [job: JobEvent];
+  /** Its result was stored. */
+  jobFinished: [job: JobEndEvent];
+  jobFailed: [job: JobFailedEvent];
+  jobStopped: [job: JobEndEvent];
+  /** It went back to the front of its queue, because the worker stops. */
+  jobReturned: [job: JobEvent];
+  /** This run is not the job's any more: what it came to was not kept. */
+  jobLost: [job: JobEvent];
+  /** Its time is over and its slot was given up, but its function goes on. */
+  jobOverdue: [job: JobEvent];
+  /** An id was taken off the queue that no job can be run for. */
+  jobDropped: [drop: { readonly jobId: string; readonly queue: string; readonly reason: string }];
+  /** Jobs of dead workers went back to the queue. */
+  recovered: [queue: string, jobIds: readonly string[]];
+  /** Jobs were lost to dead workers too often, and failed. */
+  abandoned: [queue: string, jobIds: readonly string[]];
+  /** Work is suspended (`rq suspend`), and goes on. */
+  suspended: [];
+  resumed: [];
+  warning: [text: string];
+  /** Something went wrong that the worker gets over. Not emitted where nobody listens. */
+  error: [error: Error | JobFailedError];
+  stopping: [kind: 'warm' | 'cold'];
+  stopped: [];
+}

@@ -1,0 +1,126 @@
+/** What a worker says while it lives: that it does, what it is doing, and that its runs are still its own. */
+import { hostname, networkInterfaces } from 'node:os';
+import type { Link } from '../connection.ts';
+import { HEARTBEAT_MS, REPORT_MS, WORKER_TTL } from '../defaults.ts';
+import { VERSION } from '../version.ts';
+import type { Report, RunRef, WorkerStore } from '../worker-store.ts';
+
+/** Most leases that one script renews. */
+const RENEW_BATCH = 500;
+
+export interface HeartbeatHooks {
+  readonly state: () => Pick<Report, 'state' | 'currentJob'>;
+  readonly runs: () => readonly RunRef[];
+  readonly lost: (executionId: string) => void;
+  readonly failed: (error: unknown) => void;
+}
+
+/** Safe to stop before it started, and twice. */
+export class Heartbeat {
+  readonly #store: WorkerStore;
+  readonly #link: Link;
+  readonly #hooks: HeartbeatHooks;
+  readonly #fields: readonly string[];
+  #timer: NodeJS.Timeout | undefined;
+  #said = '';
+  #beatAt = -Infinity;
+  #renewedAt = performance.now();
+  #turn: Promise<void> | undefined;
+  #stopped = false;
+  // what ended since the last report
+  #finished = 0;
+  #failed = 0;
+  #seconds = 0;
+
+  constructor(store: WorkerStore, link: Link, hooks: HeartbeatHooks) {
+    this.#store = store;
+    this.#link = link;
+    this.#hooks = hooks;
+    this.#fields = [
+      ['queues', store.queues.join(',')],
+      ['pid', String(process.pid)],
+      ['hostname', hostname()],
+      ['ip_address', ownAddress()],
+      ['version', VERSION],
+      ['python_version', `node ${process.versions.node}`],
+    ].flat();
+  }
+
+  /** Registers the worker. */
+  async start(): Promise<void> {
+    await this.#beat();
+    this.#timer = setInterval(() => (this.#turn ??= this.#tick().finally(() => (this.#turn = undefined))), REPORT_MS);
+    this.#timer.unref();
+  }
+
+  /** Says the last, and ends the registration. */
+  async stop(): Promise<void> {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    clearInterval(this.#timer);
+    await this.#turn;
+    if (!this.#link.usable || this.#beatAt === -Infinity) return;
+    try {
+      await this.#beat();
+      await this.#store.unregister(this.#link.redis);
+    } catch (error) {
+      this.#hooks.failed(error);
+    }
+  }
+
+  /** Counts a run that ended, after `seconds`. */
+  count(finished: boolean, seconds: number): void {
+    if (finished) this.#finished++;
+    else this.#failed++;
+    this.#seconds += seconds;
+  }
+
+  /**
+   * Whether the worker is surely registered: only then may a blocking read take an id, since the claims of a worker that
+   * is not are looked for no more.
+   */
+  get fresh(): boolean {
+    return performance.now() - this.#beatAt < (WORKER_TTL * 1000) / 2;
+  }
+
+  async #tick(): Promise<void> {
+    if (!this.#link.usable) return;
+    try {
+      const now = performance.now();
+      const { state, currentJob } = this.#hooks.state();
+      if (now - this.#beatAt >= HEARTBEAT_MS || `${state} ${currentJob}` !== this.#said) await this.#beat();
+      if (now - this.#renewedAt >= HEARTBEAT_MS) await this.#renew();
+    } catch (error) {
+      this.#hooks.failed(error);
+    }
+  }
+
+  async #beat(): Promise<void> {
+    const { state, currentJob } = this.#hooks.state();
+    const [finished, failed, seconds] = [this.#finished, this.#failed, this.#seconds];
+    const sentAt = performance.now();
+    await this.#store.heartbeat(this.#link.redis, { state, currentJob, finished, failed, seconds }, this.#fields);
+    this.#beatAt = sentAt;
+    this.#said = `${state} ${currentJob}`;
+    this.#finished -= finished;
+    this.#failed -= failed;
+    this.#seconds -= seconds;
+  }
+
+  async #renew(): Promise<void> {
+    const sentAt = performance.now();
+    const runs = this.#hooks.runs();
+    for (let first = 0; first < runs.length; first += RENEW_BATCH) {
+      const lost = await this.#store.renew(this.#link.redis, runs.slice(first, first + RENEW_BATCH));
+      for (const executionId of lost) this.#hooks.lost(executionId);
+    }
+    this.#renewedAt = sentAt;
+  }
+}
+
+function ownAddress(): string {
+  for (const addresses of Object.values(networkInterfaces())) {
+    for (const { address, family, internal } of addresses ?? []) if (family === 'IPv4' && !internal) return address;
+  }
+  return '127.0.0.1';
+}

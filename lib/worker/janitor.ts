@@ -1,0 +1,62 @@
+/** The janitor: what dead workers held goes back to its queue, and registries forget what has expired. */
+import type { Link } from '../connection.ts';
+import { SWEEP_MS } from '../defaults.ts';
+import type { Swept, WorkerStore } from '../worker-store.ts';
+
+export interface JanitorHooks {
+  readonly swept: (queue: string, swept: Swept) => void;
+  readonly failed: (queue: string, error: unknown) => void;
+}
+
+/** Every worker has one; for each queue one of them at a time does the round. Safe to stop before it started, and twice. */
+export class Janitor {
+  readonly #store: WorkerStore;
+  readonly #link: Link;
+  readonly #hooks: JanitorHooks;
+  #timer: NodeJS.Timeout | undefined;
+  #round: Promise<void> | undefined;
+  #stopped = false;
+
+  constructor(store: WorkerStore, link: Link, hooks: JanitorHooks) {
+    this.#store = store;
+    this.#link = link;
+    this.#hooks = hooks;
+  }
+
+  /** Resolves after the first round. */
+  async start(): Promise<void> {
+    this.#round = this.#sweepAll();
+    await this.#round;
+    this.#next();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    await this.#round;
+  }
+
+  #next(): void {
+    if (this.#stopped) return;
+    // not all workers at the same moment
+    const ms = SWEEP_MS * (0.9 + Math.random() * 0.2);
+    this.#timer = setTimeout(() => {
+      this.#round = this.#sweepAll().finally(() => this.#next());
+    }, ms).unref();
+  }
+
+  async #sweepAll(): Promise<void> {
+    for (const [queue, name] of this.#store.queues.entries()) {
+      try {
+        let swept: Swept | undefined;
+        while (!this.#stopped && this.#link.usable && swept?.more !== false) {
+          swept = await this.#store.sweep(this.#link.redis, queue, swept !== undefined);
+          if (!swept.held) break;
+          this.#hooks.swept(name, swept);
+        }
+      } catch (error) {
+        this.#hooks.failed(name, error);
+      }
+    }
+  }
+}

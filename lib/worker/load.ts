@@ -1,0 +1,57 @@
+/** Loads modules of functions by the paths that a command line gives. */
+import { stat } from 'node:fs/promises';
+import { extname, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { checkFunctionName, register, type FunctionSource, type FunctionTable, type TaskFunction } from '../functions.ts';
+import { escapeControls, quote } from '../options.ts';
+
+/** Milliseconds after which a module that is still loading is named. */
+const SLOW_MS = 5_000;
+
+/**
+ * Imports modules, given as `./tasks.js` or `prefix=./tasks.js` relative to the working directory, or as a package's
+ * name, and registers their exported functions.
+ * @throws {TypeError} one line that names the module and the cause.
+ */
+export async function loadFunctions(
+  modules: readonly string[],
+  warn: (text: string) => void = () => {},
+): Promise<FunctionTable> {
+  const table = new Map<string, TaskFunction>();
+  for (const given of modules) {
+    const [, prefix = '', path = ''] = /^(?:([^=/\\]+)=)?(.*)$/s.exec(given) ?? [];
+    try {
+      if (path === '') throw new TypeError(`[prefix=]module is accepted, not ${quote(given)}`);
+      if (prefix !== '') checkFunctionName(prefix);
+      const slow = setTimeout(() => warn(`${path} has been loading for ${SLOW_MS / 1000} s: does it await without end?`), SLOW_MS);
+      const source = await importModule(path).finally(() => clearTimeout(slow));
+      register(table, source, { prefix, warn: text => warn(`${path}: ${text}`) });
+    } catch (error) {
+      const said = error instanceof Error ? (error.message === '' ? error.name : error.message) : String(error);
+      const line = escapeControls(said.split('\n', 1)[0] ?? '');
+      throw new TypeError(`Functions can't be loaded from ${quote(path)}: ${line}`, { cause: error });
+    }
+  }
+  return table;
+}
+
+async function importModule(path: string): Promise<FunctionSource> {
+  const isFile = /^\.{0,2}[/\\]/.test(path) || /\.[cm]?[jt]s$/.test(path);
+  if (!isFile) return (await import(path)) as FunctionSource;
+  const file = resolve(path);
+  const found = await stat(file).catch(() => undefined);
+  if (found === undefined) throw new TypeError(`there is no file ${file}`);
+  if (found.isDirectory()) throw new TypeError(`${file} is a directory: name a file in it`);
+  try {
+    return (await import(pathToFileURL(file).href)) as FunctionSource;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ERR_UNKNOWN_FILE_EXTENSION' && extname(file) !== '.js') {
+      throw new TypeError(
+        `Node ${process.versions.node} can't run ${extname(file)} files itself: use Node 22.18 or later, or a loader ` +
+          '(NODE_OPTIONS="--import tsx"), or name the compiled .js file',
+        { cause: error },
+      );
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,78 @@
+/** A worker's log: each event as a level, a message in RQ's words, and fields in pino's. */
+import type { EventEmitter } from 'node:events';
+import { escapeControls } from '../options.ts';
+import { VERSION } from '../version.ts';
+import type { JobEvent, WorkerEvents } from './events.ts';
+
+/** Anything with pino's methods: fields first, then the message. */
+export interface Logger {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+type Source = Pick<EventEmitter<WorkerEvents>, 'on'> & { readonly name: string };
+
+/** Writes what happens to a worker to a logger. */
+export function logTo(worker: Source, logger: Logger, descriptions: boolean): void {
+  const own = { worker: worker.name };
+  const of = ({ jobId, queue, functionName }: JobEvent): object => ({ ...own, job_id: jobId, queue, function: functionName });
+  const title = ({ queue, jobId }: JobEvent, text: string): string => `${queue}: ${escapeControls(text)} (${jobId})`;
+
+  worker
+    .on('disconnected', error => logger.error(own, `${escapeControls(error.message)}; trying again`))
+    .on('reconnected', () => logger.info(own, 'Connected to Redis again'))
+    .on('started', name => logger.info(own, `Worker rq:worker:${name}: started, version ${VERSION}`))
+    .on('subscribing', channel => logger.info(own, `Subscribing to channel ${channel}`))
+    .on('listening', queues => logger.info(own, `*** Listening on ${queues.join(', ')}...`))
+    .on('cleaning', queue => logger.info({ ...own, queue }, `Cleaning registries for queue: ${queue}`))
+    .on('jobStarted', job => logger.info(of(job), title(job, descriptions ? job.description : 'Job started')))
+    .on('jobFinished', job => {
+      logger.info({ ...of(job), duration_ms: Math.round(job.seconds * 1000) }, title(job, 'Job OK'));
+      logger.info(of(job), kept(job.ttl));
+    })
+    .on('jobFailed', job => {
+      const err = { type: nameOf(job.error), message: messageOf(job.error), stack: job.text };
+      logger.error({ ...of(job), duration_ms: Math.round(job.seconds * 1000), err }, title(job, 'Job failed'));
+    })
+    .on('jobStopped', job => logger.info(of(job), title(job, 'Job stopped')))
+    .on('jobReturned', job => logger.info(of(job), title(job, 'Job given back to the front of the queue')))
+    .on('jobLost', job => logger.warn(of(job), title(job, 'This run is not the job’s any more, its outcome was dropped')))
+    .on('jobOverdue', job => logger.warn(of(job), title(job, 'Its function does not end: its slot was given up')))
+    .on('jobDropped', ({ jobId, queue, reason }) => {
+      const level = reason === 'gone' ? 'debug' : 'warn';
+      const fields = { ...own, job_id: jobId, queue };
+      logger[level](fields, `${queue}: Dropped id ${escapeControls(jobId).slice(0, 200)}: ${escapeControls(reason)}`);
+    })
+    .on('recovered', (queue, ids) =>
+      logger.warn({ ...own, queue, job_ids: ids }, `${queue}: Taken back from a worker that is gone: ${ids.join(', ')}`),
+    )
+    .on('abandoned', (queue, ids) =>
+      logger.error({ ...own, queue, job_ids: ids }, `${queue}: Abandoned too often, failed: ${ids.join(', ')}`),
+    )
+    .on('suspended', () => logger.info(own, 'Work is suspended: no new job is taken until it is resumed'))
+    .on('resumed', () => logger.info(own, 'Work is resumed'))
+    .on('warning', text => logger.warn(own, escapeControls(text)))
+    .on('error', error => logger.error({ ...own, err: { type: error.name, message: error.message, stack: error.stack } }, error.message))
+    .on('stopping', kind =>
+      logger.info(
+        own,
+        kind === 'warm' ? 'Warm shut down requested: running jobs may finish' : 'Cold shut down: running jobs are given back',
+      ),
+    )
+    .on('stopped', () => logger.info(own, 'Stopped'));
+}
+
+function kept(ttl: number): string {
+  if (ttl === 0) return 'Result discarded immediately';
+  return ttl < 0 ? 'Result will never expire, clean up result key manually' : `Result is kept for ${ttl} seconds`;
+}
+
+function nameOf(error: unknown): string {
+  return error instanceof Error ? error.name : typeof error;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

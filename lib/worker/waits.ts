@@ -1,0 +1,113 @@
+/** How an idle worker waits: one blocking read a queue, each over a connection of its own. */
+import type { Link } from '../connection.ts';
+import { BLOCK } from '../defaults.ts';
+import type { WorkerStore } from '../worker-store.ts';
+
+/** Milliseconds beyond a blocking read's own limit after which its link counts as dead. */
+const LATE_MS = 5_000;
+
+interface Wait {
+  readonly link: Link;
+  /** The connection's id at Redis, by which another one can end its read. */
+  clientId: number | undefined;
+  /** Set while a read is under way; resolves when it is over. */
+  reading: Promise<void> | undefined;
+}
+
+/**
+ * A read moves an id from a queue's list to this worker's claims: with `BLPOP` a lost reply would lose the job. It is
+ * armed only while the worker may take a job, and ends when an id was taken; `arm` starts it again.
+ */
+export class Waits {
+  readonly #store: WorkerStore;
+  readonly #commands: Link;
+  readonly #waits: readonly Wait[];
+  readonly #onTaken: (queue: number) => void;
+  #armed = false;
+  #taken = false;
+
+  /** `onTaken` is called with a queue's place when its claims may hold an id. */
+  constructor(store: WorkerStore, commands: Link, onTaken: (queue: number) => void) {
+    this.#store = store;
+    this.#commands = commands;
+    this.#onTaken = onTaken;
+    this.#waits = store.queues.map(() => ({
+      link: commands.duplicate({ persistent: true }),
+      clientId: undefined,
+      reading: undefined,
+    }));
+    for (const wait of this.#waits) {
+      wait.link.redis.on('error', () => {}).on('close', () => (wait.clientId = undefined));
+    }
+  }
+
+  /** Whether a read is under way that could take a job. */
+  get armed(): boolean {
+    return this.#waits.some(({ reading }) => reading !== undefined);
+  }
+
+  /** Starts the reads that are not under way. */
+  arm(): void {
+    this.#armed = true;
+    this.#waits.forEach((wait, queue) => {
+      if (wait.reading !== undefined) return;
+      wait.reading = this.#read(wait, queue).finally(() => (wait.reading = undefined));
+    });
+  }
+
+  /** Ends all reads; what they still took goes back to the front of its queue at once. */
+  async disarm(): Promise<void> {
+    this.#armed = false;
+    this.#taken = false;
+    await Promise.all(this.#waits.map(wait => this.#end(wait)));
+    if (!this.#taken) return;
+    this.#taken = false;
+    await this.#store.releaseClaims(this.#commands.redis);
+  }
+
+  close(): void {
+    this.#armed = false;
+    for (const { link } of this.#waits) link.close();
+  }
+
+  async #read(wait: Wait, queue: number): Promise<void> {
+    const { link } = wait;
+    const keys = [this.#store.listKey(queue), this.#store.claimsKey(queue)] as const;
+    while (this.#armed) {
+      let late: NodeJS.Timeout | undefined;
+      try {
+        if (!link.usable) await link.ready();
+        wait.clientId ??= await link.redis.client('ID');
+        if (!this.#armed) return;
+        late = setTimeout(() => link.reconnect(), BLOCK * 1000 + LATE_MS);
+        const id = await link.redis.blmove(...keys, 'LEFT', 'RIGHT', BLOCK);
+        if (id === null) continue;
+      } catch (error) {
+        // ended by CLIENT UNBLOCK, or a key of the wrong type, or the link broke: then an id may have been taken
+        const said = error instanceof Error ? error.message : '';
+        if (said.startsWith('UNBLOCKED')) return;
+        if (said.startsWith('WRONGTYPE')) await pause(1000);
+        if (!this.#armed) return;
+      } finally {
+        clearTimeout(late);
+      }
+      this.#taken = true;
+      if (this.#armed) this.#onTaken(queue);
+      return;
+    }
+  }
+
+  async #end(wait: Wait): Promise<void> {
+    // a read that has not reached Redis yet can't be ended: asked again until it is over
+    for (let ms = 1; wait.reading !== undefined; ms = Math.min(ms * 2, 100)) {
+      if (wait.clientId !== undefined && wait.link.usable && this.#commands.usable) {
+        await this.#commands.redis.client('UNBLOCK', wait.clientId, 'ERROR').catch(() => 0);
+      } else if (!this.#commands.usable) wait.link.reconnect();
+      await Promise.race([wait.reading, pause(ms)]);
+    }
+  }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise(resolve => setTimeout(resolve, ms));
+}
