@@ -193,7 +193,7 @@ export class Queue implements AsyncDisposable {
     const { job } = prepared;
     if (!this.#isAsync) return this.#runNow(fn, prepared);
     await this.#store.enqueue(this.#keys, job);
-    return new Job(this.#store, job.id, localFields(this.name, job.fields));
+    return new Job(this.#store, job.id, new LocalFields(this.name, job.fields));
   }
 
   /** The job goes past the list, through a claims list of its own, so that no worker can take it. */
@@ -213,7 +213,7 @@ export class Queue implements AsyncDisposable {
       if (typeof ended === 'object') await worker.advance(redis, { ...request, want: 0, handIns: [{ ...ref, ended }] });
     }
     const fields = await this.#store.fetch(job.id);
-    return new Job(this.#store, job.id, fields ?? localFields(this.name, job.fields));
+    return new Job(this.#store, job.id, fields ?? new LocalFields(this.name, job.fields));
   }
 }
 
@@ -240,14 +240,30 @@ function withDelay<F extends TaskFunction>(fn: F, queue: () => Queue): Task<F> {
 }
 
 /** A new job's fields as far as the caller knows them; the times are this process' until `refresh()`. */
-function localFields(origin: string, fields: readonly string[]): Fields {
-  const now = new Date().toISOString();
-  const known = new Map([
-    ['origin', origin],
-    ['status', 'queued'],
-    ['created_at', now],
-    ['enqueued_at', now],
-  ]);
-  for (let i = 0; i + 1 < fields.length; i += 2) known.set(fields[i] as string, fields[i + 1] as string);
-  return known;
+class LocalFields implements Fields {
+  readonly #origin: string;
+  readonly #fields: readonly string[];
+  readonly #made = Date.now();
+
+  constructor(origin: string, fields: readonly string[]) {
+    this.#origin = origin;
+    this.#fields = fields;
+  }
+
+  get(name: string): string | undefined {
+    switch (name) {
+      case 'status':
+        return 'queued';
+      case 'origin':
+        return this.#origin;
+      case 'created_at':
+      case 'enqueued_at':
+        return new Date(this.#made).toISOString();
+      default: {
+        // names and values in turn
+        for (let i = 0; i < this.#fields.length; i += 2) if (this.#fields[i] === name) return this.#fields[i + 1];
+        return undefined;
+      }
+    }
+  }
 }

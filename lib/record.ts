@@ -18,7 +18,9 @@ export const STATUSES = [
 export type JobStatus = (typeof STATUSES)[number];
 
 /** The raw fields of a job's hash, by RQ's names: bytes as Redis keeps them, or text that is on its way there. */
-export type Fields = ReadonlyMap<string, Buffer | string>;
+export interface Fields {
+  get(name: string): Buffer | string | undefined;
+}
 
 /** What is called: a registered function's name and what it is given. */
 export interface CallRecord {

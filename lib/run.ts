@@ -13,6 +13,7 @@ import {
 } from './errors.ts';
 import type { FunctionTable } from './functions.ts';
 import { toJson } from './json.ts';
+import { isJobId, quote } from './options.ts';
 import { STATUSES, callOf, isPythons, statusOf, wholeNumberOf, type CallRecord, type Fields } from './record.ts';
 import { errorText } from './remote-error.ts';
 import type { Store } from './store.ts';
@@ -112,7 +113,7 @@ export class Run {
 
   /** Runs the function of the job's name; never rejects. A function that is not over `grace` after an abort is left behind. */
   perform(functions: FunctionTable, options: RunOptions = {}): Promise<Outcome> {
-    if (this.#reason !== undefined) return Promise.resolve(this.#interrupted(undefined));
+    if (this.#reason !== undefined) return Promise.resolve(this.#interrupted());
     let call: CallRecord;
     let timeout: number;
     try {
@@ -137,7 +138,7 @@ export class Run {
       };
       this.#leave = (): void => {
         this.overdue = true;
-        settle(this.#interrupted(undefined));
+        settle(this.#interrupted());
       };
       this.#aborted = (): void => {
         clearTimeout(timer);
@@ -149,7 +150,7 @@ export class Run {
         timer = setTimeout(() => this.abort(new JobTimeoutError(this.jobId, timeout)), ms);
       }
       const returned = (value: unknown): void => settle(this.#returned(value, call, options));
-      const threw = (error: unknown): void => settle(this.#reason === undefined ? this.#failed(error) : this.#interrupted(error));
+      const threw = (error: unknown): void => settle(this.#reason === undefined ? this.#failed(error) : this.#interrupted());
       try {
         const kwargs = Object.keys(call.kwargs).length > 0 ? [call.kwargs] : [];
         const value = current.run(this, () => fn(...call.args, ...kwargs));
@@ -164,6 +165,7 @@ export class Run {
 
   /** What nobody wrote who follows the wire format is not run. */
   #check(): void {
+    if (!isJobId(this.jobId)) throw new InvalidJobError(this.jobId, `Its id is none: ${quote(this.jobId)}`);
     const status = statusOf(this.fields);
     if (status === undefined || !STATUSES.includes(status)) {
       throw new InvalidJobError(this.jobId, `Its status is ${JSON.stringify(status ?? '')}, which is none: ${STATUSES.join(', ')} are`);
@@ -173,7 +175,7 @@ export class Run {
 
   #returned(value: unknown, call: CallRecord, options: RunOptions): Outcome {
     // what ended in time although the worker shuts down has ended
-    if (this.#reason !== undefined && !(this.#reason instanceof ShutdownError)) return this.#interrupted(undefined);
+    if (this.#reason !== undefined && !(this.#reason instanceof ShutdownError)) return this.#interrupted();
     let text: string;
     try {
       text = value === undefined ? 'null' : toJson(value, 'result');
@@ -191,12 +193,11 @@ export class Run {
   }
 
   /** The outcome of a run that was aborted, by the reason for it. */
-  #interrupted(error: unknown): Outcome {
+  #interrupted(): Outcome {
     const reason = this.#reason;
     if (reason instanceof LeaseLostError) return 'lost';
     if (reason instanceof ShutdownError) return 'returned';
     if (reason instanceof StopRequestedError) return this.#failed(reason, 'stopped');
-    if (reason !== undefined && error !== undefined && error !== reason) reason.cause = error;
     return this.#failed(reason);
   }
 

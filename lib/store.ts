@@ -59,7 +59,7 @@ export class Store {
   readonly keys: Keys;
   readonly feed: StatusFeed;
   readonly #link: Link;
-  readonly #enqueues: Map<string, Batch<NewJob, void>> = new Map();
+  readonly #enqueues: Map<string, Batch<NewJob, Promise<void> | undefined>> = new Map();
   readonly #states: Batch<string, JobState | undefined>;
   readonly #fetches: Batch<string, Fields | undefined>;
 
@@ -81,16 +81,16 @@ export class Store {
    * Adds one job; the calls of a tick share a round trip.
    * @throws {DuplicateJobError} {ConnectionError} {OutcomeUnknownError} {RedisRefusedError}
    */
-  enqueue(queue: QueueKeys, job: NewJob): Promise<void> {
+  async enqueue(queue: QueueKeys, job: NewJob): Promise<void> {
     let batch = this.#enqueues.get(queue.name);
     if (batch === undefined) {
       batch = new Batch(ENQUEUE_BATCH, jobs => this.#enqueueAll(queue, jobs));
       this.#enqueues.set(queue.name, batch);
     }
-    return batch.add(job);
+    await batch.add(job);
   }
 
-  async #enqueueAll(queue: QueueKeys, jobs: readonly NewJob[]): Promise<(void | Error)[]> {
+  async #enqueueAll(queue: QueueKeys, jobs: readonly NewJob[]): Promise<(Promise<void> | undefined)[]> {
     const rest: Argument[] = [];
     for (const { id, enqueueId, atFront, ttl, fields } of jobs) {
       rest.push(id, enqueueId, atFront ? '1' : '0', ttl, fields.length, ...fields);
@@ -109,20 +109,21 @@ export class Store {
         rest,
       }),
     );
-    return Promise.all(jobs.map((job, i) => this.#enqueued(queue, job, String((replies as unknown[])[i]))));
+    return (replies as unknown[]).map((reply, i) =>
+      typeof reply === 'number' ? undefined : this.#notEnqueued(queue, jobs[i] as NewJob, String(reply)),
+    );
   }
 
-  async #enqueued(queue: QueueKeys, job: NewJob, reply: string): Promise<void | Error> {
-    if (reply === 'queued' || reply === 'resent') return undefined;
+  async #notEnqueued(queue: QueueKeys, job: NewJob, reply: string): Promise<void> {
     const colon = reply.indexOf(':');
     const [kind, detail] = [reply.slice(0, colon), reply.slice(colon + 1)];
-    if (kind === 'duplicate') return new DuplicateJobError(job.id, detail);
+    if (kind === 'duplicate') throw new DuplicateJobError(job.id, detail);
     if (kind === 'elsewhere') {
       // ended on another queue, whose keys this script was not given: cleared away there, then added here
       await this.delete(job.id, detail);
       return this.enqueue(queue, job);
     }
-    return new RedisRefusedError(`Redis refused to enqueue job ${job.id}: ${detail}`);
+    throw new RedisRefusedError(`Redis refused to enqueue job ${job.id}: ${detail}`);
   }
 
   /** The job's whole hash, or `undefined`; the calls of a tick share a round trip. */

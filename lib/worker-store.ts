@@ -13,14 +13,15 @@ import {
   WORKER_TTL,
 } from './defaults.ts';
 import type { Keys, QueueKeys } from './keys.ts';
-import { advance } from './lua/advance.ts';
+import { advance, runSuffix } from './lua/advance.ts';
 import { giveBack } from './lua/give-back.ts';
 import { heartbeat } from './lua/heartbeat.ts';
 import { releaseClaims } from './lua/release-claims.ts';
 import { renew } from './lua/renew.ts';
 import { sweep } from './lua/sweep.ts';
 import { unregister } from './lua/unregister.ts';
-import { toFields, type Fields } from './record.ts';
+import { unpackJobs } from './packed-jobs.ts';
+import type { Fields } from './record.ts';
 import type { Ended } from './run.ts';
 import type { Argument } from './script.ts';
 
@@ -106,12 +107,7 @@ export class WorkerStore {
 
   /** Hands in outcomes and takes jobs: safe to repeat for the outcomes; jobs whose reply was lost are found by `findRuns`. */
   async advance(redis: Redis, { handIns, want, claims, strategy }: AdvanceRequest): Promise<AdvanceReply> {
-    const runPrefix = this.#tag + (this.#calls++).toString(36).padStart(11, '0');
-    const rest: Argument[] = [];
-    for (const { queue, jobId, executionId, ended } of handIns) {
-      const { status, ttl, text, stream, publish } = ended;
-      rest.push(queue + 1, jobId, executionId, status, ttl, text, stream, status === 'finished' && publish ? '1' : '0');
-    }
+    const runPrefix = this.#tag + (this.#calls++).toString(36).padStart(13, '0');
     const reply = (await advance.runRaw(redis, {
       keys: { suspended: this.keys.suspended },
       queues: this.#units,
@@ -127,19 +123,18 @@ export class WorkerStore {
         order: strategy,
         turn: strategy === 'random' ? Math.floor(Math.random() * 0x7fffffff) : this.#turn,
         claims: this.#units.map((_, i) => (claims.has(i) ? '1' : '0')).join(''),
-        outcomes: handIns.length,
       },
-      rest,
-    })) as [number[], [number, Buffer, Buffer[]][], [number, Buffer, Buffer][], number, number];
+      rest: groups(handIns),
+    })) as [number[], Buffer, [number, Buffer, Buffer][], number, number];
     const [answers, jobs, dropped, more, turn] = reply;
     this.#turn = turn;
     return {
       answers: answers.map(answer => (answer === 1 ? 'accepted' : answer === 0 ? 'refused' : 'wrong type')),
-      jobs: jobs.map(([queue, id, flat], i) => ({
+      jobs: unpackJobs(jobs).map(({ queue, jobId, fields }, i) => ({
         queue: queue - 1,
-        jobId: id.toString(),
-        executionId: runPrefix + i.toString().padStart(4, '0'),
-        fields: toFields(flat),
+        jobId,
+        executionId: runPrefix + runSuffix(i),
+        fields,
       })),
       dropped: dropped.map(([queue, id, reason]) => ({ queue: queue - 1, id: id.toString(), reason: reason.toString() })),
       more: more === 0 ? 'no' : more === 1 ? 'yes' : 'suspended',
@@ -248,4 +243,31 @@ export class WorkerStore {
     if (unit === undefined) throw new RangeError(`No queue ${queue} among ${this.queues.length}`);
     return unit;
   }
+}
+
+/** Outcomes as the script takes them: neighbours that are alike share what they have in common. */
+function groups(handIns: readonly HandIn[]): Argument[] {
+  const all: Argument[] = [];
+  let counted = 0;
+  let last: HandIn | undefined;
+  for (const handIn of handIns) {
+    const { queue, jobId, executionId, ended } = handIn;
+    const { status, ttl, text, stream, publish } = ended;
+    const alike =
+      last !== undefined &&
+      last.queue === queue &&
+      last.ended.status === status &&
+      last.ended.ttl === ttl &&
+      last.ended.publish === publish &&
+      (last.ended.stream === '') === (stream === '');
+    if (alike) all[counted] = (all[counted] as number) + 1;
+    else {
+      counted = all.length;
+      all.push(1, queue + 1, status, ttl, publish ? '1' : '0', stream === '' ? '0' : '1');
+    }
+    all.push(jobId, executionId, text);
+    if (stream !== '') all.push(stream);
+    last = handIn;
+  }
+  return all;
 }

@@ -3,18 +3,19 @@ import { Script } from '../script.ts';
 import { announce, clock, keep } from './parts.ts';
 
 /**
- * Arguments: `run_prefix` is what this call's execution ids begin with (28 characters, 4 digits follow), `lease` the
+ * Arguments: `run_prefix` is what this call's execution ids begin with (30 characters; `runSuffix` follows), `lease` the
  * seconds to the score of a run, `want` the number of jobs to take, `order` one of `default`, `round_robin`, `random`,
  * `turn` the queue whose turn it is (from 1) or the seed of a random order, `claims` a 0 or 1 for each queue: whether
- * this worker has claims there, `outcomes` the number of outcomes that follow.
+ * this worker has claims there.
  *
- * Rest, for each outcome: queue (from 1), job id, execution id, status, seconds to keep it (-1 for ever, 0 not at all),
- * result or error text, payload of the result stream ('' for none), 1 where the result goes with the status message.
+ * Rest: outcomes in groups that are alike. A group is the number of its outcomes, queue (from 1), status, seconds to keep
+ * them (-1 for ever, 0 not at all), 1 where the result goes with the status message, 1 where there is a payload for the
+ * result stream; then, for each outcome, job id, execution id, result or error text, and the payload where there is one.
  *
  * Reply: `[answers, jobs, dropped, more, turn]`. An answer is 1 for accepted (also when handed in before), 0 for
- * refused, -1 where a key of the queue has the wrong type. A job is `[queue, id, [field, value, …]]`, its fields as they
- * were before the run. A dropped id is `[queue, id, reason]`. `more` is 0 when the queues were found empty, 1 when not,
- * 2 when work is suspended.
+ * refused, -1 where a key of the queue has the wrong type. The jobs are one MessagePack array, of queue, id
+ * and `[field, value, …]` of each in turn, the fields as they were before the run: as so many small strings of their own
+ * they would cost both sides more than all the rest. A dropped id is `[queue, id, reason]`. `more` is 0 when the queues were found empty, 1 when not, 2 when work is suspended.
  *
  * A script that fails half-way has done its first half: so the keys of a queue are looked at before the first write,
  * and each job's hash is touched through `pcall`.
@@ -33,7 +34,6 @@ export const advance: Script<
   | 'order'
   | 'turn'
   | 'claims'
-  | 'outcomes'
 > = new Script({
   name: 'advance',
   keys: ['suspended'],
@@ -50,7 +50,6 @@ export const advance: Script<
     'order',
     'turn',
     'claims',
-    'outcomes',
   ],
   parts: [clock, announce, keep],
   allowOom: true,
@@ -75,9 +74,9 @@ end
 local answers, ended, registered = {}, {}, {}
 local stream_type = { finished = '1', failed = '2', stopped = '3' }
 
-local function finish(i, id, run, status, ttl, text, stream, with_result)
+local function finish(i, id, run, status, ttl, text, stream, announced_text)
   local key = job_prefix .. id
-  local fence = redis.pcall('HMGET', key, 'status', 'execution_id', 'started_at')
+  local fence = redis.pcall('HMGET', key, 'status', 'execution_id')
   if fence.err then return 0 end
   if fence[2] ~= run then return 0 end
   if fence[1] ~= 'started' then
@@ -94,7 +93,7 @@ local function finish(i, id, run, status, ttl, text, stream, with_result)
   else
     redis.call('HSET', key, 'status', status, 'ended_at', timestamp(), field, text)
     if ttl > 0 then redis.call('EXPIRE', key, ttl) end
-    if stream ~= '' then
+    if stream then
       local results = results_prefix .. id
       redis.pcall('XADD', results, 'MAXLEN', '10', '*', 'type', stream_type[status], 'worker_name', worker,
         status == 'finished' and 'return_value' or 'exc_string', stream,
@@ -111,20 +110,26 @@ local function finish(i, id, run, status, ttl, text, stream, with_result)
     list[#list + 1] = expiry(ttl)
     list[#list + 1] = id
   end
-  announce(names[i], id, status, worker, with_result == '1' and text)
+  announce(names[i], id, status, worker, announced_text)
   return 1
 end
 
-local at = rest
-for n = 1, tonumber(outcomes) do
-  local i = tonumber(ARGV[at])
-  if usable(i) then
-    answers[n] = finish(i, ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 4]), ARGV[at + 5],
-      ARGV[at + 6], ARGV[at + 7])
-  else
-    answers[n] = -1
+local at, last = rest, #ARGV
+while at < last do
+  local count, i, status, ttl = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), ARGV[at + 2], tonumber(ARGV[at + 3])
+  local published, streamed = ARGV[at + 4] == '1', ARGV[at + 5] == '1'
+  local width = streamed and 4 or 3
+  at = at + 6
+  for n = 1, count do
+    if usable(i) then
+      local text = ARGV[at + 2]
+      answers[#answers + 1] = finish(i, ARGV[at], ARGV[at + 1], status, ttl, text, streamed and ARGV[at + 3],
+        published and text)
+    else
+      answers[#answers + 1] = -1
+    end
+    at = at + width
   end
-  at = at + 8
 end
 for i, members in pairs(ended) do
   for first = 1, #members, 2000 do
@@ -139,29 +144,33 @@ end
 
 -- ---- new jobs
 local jobs, dropped, runs = {}, {}, {}
+local taken = 0
 local wanted = tonumber(want)
-local lease_end = now + tonumber(lease)
+local lease_end = expiry(tonumber(lease))
 local elsewhere = { started = true, finished = true, failed = true, deferred = true, scheduled = true, canceled = true,
   stopped = true, created = true, rate_limited = true, ready_to_enqueue = true }
 
 local function drop(i, id, reason) dropped[#dropped + 1] = { i, id, reason } end
 
 local function start(i, id)
-  if not string.find(id, '^[%w_-]+$') then return drop(i, id, 'not a job id') end
   local key = job_prefix .. id
   local fields = redis.pcall('HGETALL', key)
   if fields.err then return drop(i, id, 'not a hash') end
   if #fields == 0 then return drop(i, id, 'gone') end
-  local status
+  local status, may_expire
   for f = 1, #fields, 2 do
-    if fields[f] == 'status' then status = fields[f + 1] break end
+    local name = fields[f]
+    if name == 'status' then status = fields[f + 1]
+    elseif name == 'ttl' or name == 'ended_at' then may_expire = true end
   end
   -- a status that nobody knows is taken, so that the worker can fail the job for it
   if elsewhere[status] then return drop(i, id, status) end
-  local run = run_prefix .. string.format('%04d', #jobs)
+  local run = run_prefix .. string.char(97 + math.floor(taken / 26), 97 + taken % 26)
+  jobs[taken * 3 + 1], jobs[taken * 3 + 2], jobs[taken * 3 + 3] = i, id, fields
+  taken = taken + 1
   redis.call('HSET', key, 'status', 'started', 'started_at', timestamp(), 'worker_name', worker, 'execution_id', run)
-  redis.call('PERSIST', key)
-  jobs[#jobs + 1] = { i, id, fields }
+  -- Python's requeue leaves the lifetime of the ended job on, and the field, if empty
+  if may_expire then redis.call('PERSIST', key) end
   local list = runs[i] or {}
   runs[i] = list
   list[#list + 1] = lease_end
@@ -184,7 +193,7 @@ for i = 1, queues do
       redis.call('DEL', q.claims)
       local back = {}
       for n = 1, #held do
-        if #jobs < wanted then start(i, held[n]) else table.insert(back, 1, held[n]) end
+        if taken < wanted then start(i, held[n]) else table.insert(back, 1, held[n]) end
       end
       if #back > 0 then redis.call('LPUSH', q.list, unpack(back)) end
     end
@@ -203,12 +212,12 @@ end
 local next_turn = tonumber(turn)
 -- ids without a job count too, so that a list full of expired ones is cleared over several calls
 local left = wanted * 2 + 100
-if wanted > #jobs then
+if wanted > taken then
   more = 1
   if order == 'default' then
     local i = 1
-    while i <= queues and #jobs < wanted and left > 0 do
-      local n = math.min(wanted - #jobs, left)
+    while i <= queues and taken < wanted and left > 0 do
+      local n = math.min(wanted - taken, left)
       left = left - n
       if not take(i, n) then i = i + 1 end
     end
@@ -217,7 +226,7 @@ if wanted > #jobs then
     local open = {}
     for i = 1, queues do open[i] = i end
     if order == 'random' then math.randomseed(next_turn) end
-    while #open > 0 and #jobs < wanted and left > 0 do
+    while #open > 0 and taken < wanted and left > 0 do
       left = left - 1
       local k = 1
       if order == 'random' then k = math.random(#open)
@@ -237,5 +246,10 @@ for i, list in pairs(runs) do
   end
 end
 publish_all()
-return { answers, jobs, dropped, more, next_turn }`,
+return { answers, cmsgpack.pack(jobs), dropped, more, next_turn }`,
 });
+
+/** What a call's n-th run, from 0, has after its `run_prefix`: two letters. */
+export function runSuffix(n: number): string {
+  return String.fromCharCode(97 + Math.floor(n / 26), 97 + (n % 26));
+}

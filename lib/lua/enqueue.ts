@@ -8,7 +8,7 @@ import { clock, sound } from './parts.ts';
  * Rest, for each job: id, enqueue id ('' where the id was generated), 1 to go to the front, ttl (0 for none), number of
  * field arguments, then name and value of each field.
  *
- * Reply, for each job: `queued`, `resent` (an earlier sending of this call did it), `duplicate:<status>`,
+ * Reply, for each job: 1 for queued, 0 where an earlier sending of this call did it, or a text: `duplicate:<status>`,
  * `elsewhere:<queue>` (a job of this id has ended on another queue), or `error:<text>`.
  */
 export const enqueue: Script<'all', 'list' | 'finished' | 'failed' | 'canceled', 'job_prefix' | 'results_prefix' | 'queue_name' | 'listed' | 'count'> =
@@ -31,7 +31,7 @@ local function admit(id, key, enqueue_id)
   local held = redis.pcall('HMGET', key, 'status', 'enqueue_id', 'origin')
   if held.err then return 'error:' .. held.err end
   if not held[1] and redis.call('EXISTS', key) == 0 then return nil end
-  if held[2] and held[2] == enqueue_id then return 'resent' end
+  if held[2] and held[2] == enqueue_id then return 0 end
   if not ended[held[1]] then return 'duplicate:' .. (held[1] or 'of no known status') end
   if held[3] and held[3] ~= queue_name then return 'elsewhere:' .. held[3] end
   for _, registry in ipairs({ q.finished, q.failed, q.canceled }) do redis.call('ZREM', registry, id) end
@@ -48,7 +48,7 @@ for i = 1, tonumber(count) do
     -- a generated id that exists is this very call, sent again
     local made = redis.pcall('HSETNX', key, 'status', 'queued')
     if type(made) == 'table' then refusal = 'error:' .. made.err
-    elseif made == 0 then refusal = 'resent' end
+    elseif made == 0 then refusal = 0 end
   else
     refusal = admit(id, key, enqueue_id)
     if not refusal then redis.call('HSET', key, 'status', 'queued', 'enqueue_id', enqueue_id) end
@@ -59,7 +59,7 @@ for i = 1, tonumber(count) do
     if ttl > 0 then redis.call('EXPIRE', key, ttl) end
     if to_front == '1' then front[#front + 1] = id else back[#back + 1] = id end
   end
-  replies[i] = refusal or 'queued'
+  replies[i] = refusal or 1
   at = at + 5 + fields
 end
 if #back > 0 then redis.call('RPUSH', q.list, unpack(back)) end

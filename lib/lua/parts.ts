@@ -27,27 +27,29 @@ end`;
 
 /**
  * `announce(queue_name, id, status, worker, result)` notes a status message, `publish_all()` sends those that somebody
- * listens for. Needs \`clock\` and the argument \`status_prefix\`. Ids, names and statuses are of characters that JSON
- * takes as they are; a result is JSON text already.
+ * listens for. Needs \`clock\` and the argument \`status_prefix\`. A result is JSON text already. What nobody listens for
+ * costs the name of its channel: so it is put together last.
  */
 export const announce = `
-local channels, messages = {}, {}
+local announced = 0
+local channels, about, statuses, of_queue, by_worker, with_result = {}, {}, {}, {}, {}, {}
 local function announce(queue_name, id, status, worker, result)
-  local n = #channels + 1
-  channels[n] = status_prefix .. queue_name .. ':' .. id
-  messages[n] = { id, status, queue_name, worker or '', result or false }
+  announced = announced + 1
+  channels[announced] = status_prefix .. queue_name .. ':' .. id
+  about[announced], statuses[announced], of_queue[announced] = id, status, queue_name
+  by_worker[announced], with_result[announced] = worker or '', result or false
 end
 local function publish_all()
-  if #channels == 0 then return end
+  if announced == 0 then return end
   local to_all = redis.call('PUBSUB', 'NUMPAT') > 0
-  for first = 1, #channels, 500 do
-    local last = math.min(first + 499, #channels)
+  for first = 1, announced, 500 do
+    local last = math.min(first + 499, announced)
     local counts = redis.call('PUBSUB', 'NUMSUB', unpack(channels, first, last))
     for i = first, last do
       if to_all or tonumber(counts[(i - first) * 2 + 2]) > 0 then
-        local m = messages[i]
-        redis.call('PUBLISH', channels[i], '{"job_id":"' .. m[1] .. '","status":"' .. m[2] .. '","queue":"' .. m[3] ..
-          '","worker":"' .. m[4] .. '","at":"' .. timestamp() .. (m[5] and '","result":' .. m[5] .. '}' or '"}'))
+        redis.call('PUBLISH', channels[i], '{"job_id":' .. cjson.encode(about[i]) .. ',"status":"' .. statuses[i] ..
+          '","queue":"' .. of_queue[i] .. '","worker":"' .. by_worker[i] .. '","at":"' .. timestamp() ..
+          (with_result[i] and '","result":' .. with_result[i] .. '}' or '"}'))
       end
     end
   end
@@ -58,9 +60,14 @@ export const keep = `
 local function keep(key, ttl)
   if ttl > 0 then redis.call('EXPIRE', key, ttl) else redis.call('PERSIST', key) end
 end
+-- a score is made a text once: Redis would do it for each use of a number
+local expiries = {}
 local function expiry(ttl)
-  if ttl < 0 then return '+inf' end
-  return now + ttl
+  local known = expiries[ttl]
+  if known then return known end
+  known = ttl < 0 and '+inf' or string.format('%.3f', now + ttl)
+  expiries[ttl] = known
+  return known
 end`;
 
 /**
