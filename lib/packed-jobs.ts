@@ -56,11 +56,16 @@ class PackedFields implements Fields {
     const reader = new Reader(this.#bytes, this.#first);
     for (let i = 0; i < this.#count; i += 2) {
       const begin = reader.skip();
-      const found = reader.at - begin === name.length && this.#bytes.toString('latin1', begin, reader.at) === name;
+      const found = reader.at - begin === name.length && this.#stands(name, begin);
       const value = reader.skip();
       if (found) return this.#bytes.subarray(value, reader.at);
     }
     return undefined;
+  }
+
+  #stands(name: string, begin: number): boolean {
+    for (let i = 0; i < name.length; i++) if (this.#bytes[begin + i] !== name.charCodeAt(i)) return false;
+    return true;
   }
 }
 

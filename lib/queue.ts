@@ -1,7 +1,7 @@
 /** A queue: where jobs are put and looked up. */
 import { randomUUID } from 'node:crypto';
 import { Link, type ConnectionOption } from './connection.ts';
-import { LEASE, QUEUE, TIMEOUT } from './defaults.ts';
+import { LEASE, QUEUE, TIMEOUT, WATCH_MS } from './defaults.ts';
 import type { Duration } from './duration.ts';
 import { prepare, queueDefaults, type EnqueueOptions, type Prepared, type QueueDefaults } from './enqueue-options.ts';
 import { functionName, setTaskOptions, taskOptions, type TaskFunction, type TaskOptions } from './functions.ts';
@@ -11,7 +11,7 @@ import { Keys, type QueueKeys } from './keys.ts';
 import { checkCount, checkFlag, checkJobId, checkName, checkOptions, quote } from './options.ts';
 import type { Fields } from './record.ts';
 import { Registry } from './registry.ts';
-import { Run } from './run.ts';
+import { Run, type Outcome } from './run.ts';
 import { Store } from './store.ts';
 import { WorkerStore } from './worker-store.ts';
 
@@ -208,8 +208,11 @@ export class Queue implements AsyncDisposable {
     const { redis } = this.#link;
     const { jobs } = await worker.advance(redis, { ...request, handIns: [] });
     for (const { fields, ...ref } of jobs) {
-      const run = new Run(this.#store, ref.jobId, ref.executionId, this.name, fields);
-      const ended = await run.perform(new Map([[call.functionName, fn]]));
+      const run = new Run(this.#store, ref, this.name, fields);
+      const table = new Map([[call.functionName, fn]]);
+      const watchdog = setInterval(() => run.checkTime(), WATCH_MS);
+      const ended = await new Promise<Outcome>(resolve => run.perform(table, {}, resolve));
+      clearInterval(watchdog);
       if (typeof ended === 'object') await worker.advance(redis, { ...request, want: 0, handIns: [{ ...ref, ended }] });
     }
     const fields = await this.#store.fetch(job.id);

@@ -11,12 +11,13 @@ import {
   ShutdownError,
   StopRequestedError,
 } from './errors.ts';
-import type { FunctionTable } from './functions.ts';
+import type { FunctionTable, TaskFunction } from './functions.ts';
 import { toJson } from './json.ts';
 import { isJobId, quote } from './options.ts';
 import { STATUSES, callOf, isPythons, statusOf, wholeNumberOf, type CallRecord, type Fields } from './record.ts';
 import { errorText } from './remote-error.ts';
 import type { Store } from './store.ts';
+import type { RunRef } from './worker-store.ts';
 
 /** What a run came to: an end that is handed in, `returned` where the job goes back, `lost` where it is another's now. */
 export type Outcome = Ended | 'returned' | 'lost';
@@ -55,22 +56,32 @@ export function currentRun(): Run | undefined {
 export class Run {
   readonly jobId: string;
   readonly executionId: string;
+  /** Name of the queue, and its place among the worker's. */
   readonly queue: string;
+  readonly place: number;
   readonly fields: Fields;
   /** Over which the job itself is reached. */
   readonly store: Store;
   /** When it was started, by this process' monotonic clock, in milliseconds. */
-  readonly began: number = performance.now();
+  began = 0;
+  /** Which of the worker's slots it takes. */
+  slot = -1;
+  /** What is handed in for it, once it has ended, and how long it ran, in seconds. */
+  ended: Ended | undefined;
+  seconds = 0;
   /** Set where the function was still running when its slot was given up. */
   overdue = false;
   #call: CallRecord | undefined;
   #reason: AbortReason | undefined;
   #controller: AbortController | undefined;
-  #aborted: (() => void) | undefined;
-  #leave: (() => void) | undefined;
+  #options: RunOptions = {};
+  #timeout = -1;
+  #done: ((outcome: Outcome) => void) | undefined;
+  #graceTimer: NodeJS.Timeout | undefined;
 
-  constructor(store: Store, jobId: string, executionId: string, queue: string, fields: Fields) {
+  constructor(store: Store, { place, jobId, executionId }: RunRef, queue: string, fields: Fields) {
     this.store = store;
+    this.place = place;
     this.jobId = jobId;
     this.executionId = executionId;
     this.queue = queue;
@@ -102,66 +113,83 @@ export class Run {
     const first = this.#reason === undefined;
     this.#reason = reason;
     if (!first) return;
+    if (this.#pending) this.#graceTimer = setTimeout(() => this.leave(), (this.#options.grace ?? GRACE) * 1000);
     this.#controller?.abort(reason);
-    this.#aborted?.();
+  }
+
+  /**
+   * Aborts the run when its time is over. Whoever runs jobs calls this now and then: a timer for each run would be made
+   * and cleared for nothing in nearly every case.
+   */
+  checkTime(): void {
+    if (this.#timeout > 0 && this.#pending && performance.now() - this.began >= this.#timeout * 1000) {
+      this.abort(new JobTimeoutError(this.jobId, this.#timeout));
+    }
   }
 
   /** Leaves an aborted run's function behind without waiting for it any longer. */
   leave(): void {
-    this.#leave?.();
+    if (!this.#pending) return;
+    this.overdue = true;
+    this.#settle(this.#interrupted());
   }
 
-  /** Runs the function of the job's name; never rejects. A function that is not over `grace` after an abort is left behind. */
-  perform(functions: FunctionTable, options: RunOptions = {}): Promise<Outcome> {
-    if (this.#reason !== undefined) return Promise.resolve(this.#interrupted());
+  /**
+   * Runs the function of the job's name, and calls `done` once, at some time, with what came of it. Never throws. A
+   * function that is not over `grace` after an abort is left behind.
+   */
+  perform(functions: FunctionTable, options: RunOptions, done: (outcome: Outcome) => void): void {
+    if (this.#reason !== undefined) return done(this.#interrupted());
     let call: CallRecord;
+    let fn: TaskFunction | undefined;
     let timeout: number;
     try {
       this.#check();
       call = this.call;
       timeout = wholeNumberOf(this.jobId, this.fields, 'timeout') ?? TIMEOUT;
+      fn = functions.get(call.functionName);
+      if (fn === undefined) {
+        throw new FunctionNotRegisteredError(this.jobId, call.functionName, [...functions.keys()].toSorted());
+      }
     } catch (error) {
-      return Promise.resolve(this.#failed(error));
+      return done(this.#failed(error));
     }
-    const fn = functions.get(call.functionName);
-    if (fn === undefined) {
-      const registered = [...functions.keys()].toSorted();
-      return Promise.resolve(this.#failed(new FunctionNotRegisteredError(this.jobId, call.functionName, registered)));
+    this.#done = done;
+    this.#options = options;
+    this.began = performance.now();
+    this.#timeout = timeout;
+    try {
+      const kwargs = Object.keys(call.kwargs).length > 0 ? [call.kwargs] : [];
+      const value = current.run(this, fn, ...call.args, ...kwargs);
+      if (isThenable(value)) value.then(this.#returned, this.#threw);
+      else this.#returned(value);
+    } catch (error) {
+      this.#threw(error);
     }
-    return new Promise(resolve => {
-      let timer: NodeJS.Timeout | undefined;
-      const settle = (outcome: Outcome): void => {
-        clearTimeout(timer);
-        this.#aborted = undefined;
-        this.#leave = undefined;
-        resolve(outcome);
-      };
-      this.#leave = (): void => {
-        this.overdue = true;
-        settle(this.#interrupted());
-      };
-      this.#aborted = (): void => {
-        clearTimeout(timer);
-        timer = setTimeout(() => this.leave(), (options.grace ?? GRACE) * 1000);
-      };
-      if (timeout > 0) {
-        // a timer holds 24.8 days at most
-        const ms = Math.min(timeout * 1000, 0x7fffffff);
-        timer = setTimeout(() => this.abort(new JobTimeoutError(this.jobId, timeout)), ms);
-      }
-      const returned = (value: unknown): void => settle(this.#returned(value, call, options));
-      const threw = (error: unknown): void => settle(this.#reason === undefined ? this.#failed(error) : this.#interrupted());
-      try {
-        const kwargs = Object.keys(call.kwargs).length > 0 ? [call.kwargs] : [];
-        const value = current.run(this, () => fn(...call.args, ...kwargs));
-        if (value instanceof Promise) value.then(returned, threw);
-        else if (isThenable(value)) Promise.resolve(value).then(returned, threw);
-        else returned(value);
-      } catch (error) {
-        threw(error);
-      }
-    });
   }
+
+  /** Whether the function is still waited for. */
+  get #pending(): boolean {
+    return this.#done !== undefined;
+  }
+
+  #settle(outcome: Outcome): void {
+    const done = this.#done;
+    this.#done = undefined;
+    clearTimeout(this.#graceTimer);
+    done?.(outcome);
+  }
+
+  readonly #threw = (error: unknown): void => {
+    if (this.#pending) this.#settle(this.#reason === undefined ? this.#failed(error) : this.#interrupted());
+  };
+
+  readonly #returned = (value: unknown): void => {
+    if (!this.#pending) return;
+    // what ended in time although the worker shuts down has ended
+    const counts = this.#reason === undefined || this.#reason instanceof ShutdownError;
+    this.#settle(counts ? this.#finished(value) : this.#interrupted());
+  };
 
   /** What nobody wrote who follows the wire format is not run. */
   #check(): void {
@@ -173,19 +201,17 @@ export class Run {
     for (const name of ['result_ttl', 'failure_ttl', 'ttl']) wholeNumberOf(this.jobId, this.fields, name);
   }
 
-  #returned(value: unknown, call: CallRecord, options: RunOptions): Outcome {
-    // what ended in time although the worker shuts down has ended
-    if (this.#reason !== undefined && !(this.#reason instanceof ShutdownError)) return this.#interrupted();
+  #finished(value: unknown): Outcome {
     let text: string;
     try {
       text = value === undefined ? 'null' : toJson(value, 'result');
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
-      return this.#failed(new InvalidResultError(this.jobId, `What ${call.functionName} returned is not JSON: ${why}`));
+      return this.#failed(new InvalidResultError(this.jobId, `What ${this.call.functionName} returned is not JSON: ${why}`));
     }
     return {
       status: 'finished',
-      ttl: wholeNumberOf(this.jobId, this.fields, 'result_ttl') ?? options.resultTtl ?? RESULT_TTL,
+      ttl: wholeNumberOf(this.jobId, this.fields, 'result_ttl') ?? this.#options.resultTtl ?? RESULT_TTL,
       text,
       stream: isPythons(this.fields) ? Buffer.from(text).toString('base64') : '',
       publish: text.length <= PUBLISH_LIMIT,

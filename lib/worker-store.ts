@@ -28,9 +28,10 @@ import type { Argument } from './script.ts';
 /** The order in which queues are taken from: strictly as given, each in turn, or by chance. */
 export type DequeueStrategy = 'default' | 'round_robin' | 'random';
 
-/** A run that the worker knows of. The queue is its place among the worker's, from 0. */
+/** A run that the worker knows of. */
 export interface RunRef {
-  readonly queue: number;
+  /** The queue's place among the worker's, from 0. */
+  readonly place: number;
   readonly jobId: string;
   readonly executionId: string;
 }
@@ -53,7 +54,7 @@ export interface AdvanceReply {
   readonly answers: readonly ('accepted' | 'refused' | 'wrong type')[];
   readonly jobs: readonly (RunRef & { readonly fields: Fields })[];
   /** Ids that were taken off a list without a run, and what was found. */
-  readonly dropped: readonly { readonly queue: number; readonly id: string; readonly reason: string }[];
+  readonly dropped: readonly { readonly place: number; readonly id: string; readonly reason: string }[];
   /** Whether there may be more to take now, or work is suspended. */
   readonly more: 'yes' | 'no' | 'suspended';
 }
@@ -131,12 +132,12 @@ export class WorkerStore {
     return {
       answers: answers.map(answer => (answer === 1 ? 'accepted' : answer === 0 ? 'refused' : 'wrong type')),
       jobs: unpackJobs(jobs).map(({ queue, jobId, fields }, i) => ({
-        queue: queue - 1,
+        place: queue - 1,
         jobId,
         executionId: runPrefix + runSuffix(i),
         fields,
       })),
-      dropped: dropped.map(([queue, id, reason]) => ({ queue: queue - 1, id: id.toString(), reason: reason.toString() })),
+      dropped: dropped.map(([queue, id, reason]) => ({ place: queue - 1, id: id.toString(), reason: reason.toString() })),
       more: more === 0 ? 'no' : more === 1 ? 'yes' : 'suspended',
     };
   }
@@ -167,7 +168,7 @@ export class WorkerStore {
       keys: {},
       queues: this.#units,
       args: { job_prefix: this.keys.jobPrefix, lease: this.#lease },
-      rest: runs.flatMap(({ queue, jobId, executionId }) => [queue + 1, jobId, executionId]),
+      rest: runs.flatMap(({ place, jobId, executionId }) => [place + 1, jobId, executionId]),
     })) as string[];
   }
 
@@ -183,7 +184,7 @@ export class WorkerStore {
         errors_kept: ERRORS_KEPT,
         error_bytes: ERROR_BYTES,
       },
-      rest: runs.flatMap(({ queue, jobId, executionId }) => [queue + 1, jobId, executionId]),
+      rest: runs.flatMap(({ place, jobId, executionId }) => [place + 1, jobId, executionId]),
     })) as number;
   }
 
@@ -195,7 +196,7 @@ export class WorkerStore {
   /** Runs of this worker that the started registries hold: among them those whose reply was lost. */
   async findRuns(redis: Redis): Promise<RunRef[]> {
     const found: RunRef[] = [];
-    for (const [queue, { started }] of this.#units.entries()) {
+    for (const [place, { started }] of this.#units.entries()) {
       let cursor = '0';
       do {
         // through a script's shape of reply this would be one long call; a scan lets others in between
@@ -204,7 +205,7 @@ export class WorkerStore {
         for (let i = 0; i < flat.length; i += 2) {
           const member = flat[i] ?? '';
           const colon = member.lastIndexOf(':');
-          found.push({ queue, jobId: member.slice(0, colon), executionId: member.slice(colon + 1) });
+          found.push({ place, jobId: member.slice(0, colon), executionId: member.slice(colon + 1) });
         }
       } while (cursor !== '0');
     }
@@ -251,11 +252,11 @@ function groups(handIns: readonly HandIn[]): Argument[] {
   let counted = 0;
   let last: HandIn | undefined;
   for (const handIn of handIns) {
-    const { queue, jobId, executionId, ended } = handIn;
+    const { place, jobId, executionId, ended } = handIn;
     const { status, ttl, text, stream, publish } = ended;
     const alike =
       last !== undefined &&
-      last.queue === queue &&
+      last.place === place &&
       last.ended.status === status &&
       last.ended.ttl === ttl &&
       last.ended.publish === publish &&
@@ -263,7 +264,7 @@ function groups(handIns: readonly HandIn[]): Argument[] {
     if (alike) all[counted] = (all[counted] as number) + 1;
     else {
       counted = all.length;
-      all.push(1, queue + 1, status, ttl, publish ? '1' : '0', stream === '' ? '0' : '1');
+      all.push(1, place + 1, status, ttl, publish ? '1' : '0', stream === '' ? '0' : '1');
     }
     all.push(jobId, executionId, text);
     if (stream !== '') all.push(stream);

@@ -164,7 +164,7 @@ local function start(i, id)
     elseif name == 'ttl' or name == 'ended_at' then may_expire = true end
   end
   -- a status that nobody knows is taken, so that the worker can fail the job for it
-  if elsewhere[status] then return drop(i, id, status) end
+  if status ~= 'queued' and elsewhere[status] then return drop(i, id, status) end
   local run = run_prefix .. string.char(97 + math.floor(taken / 26), 97 + taken % 26)
   jobs[taken * 3 + 1], jobs[taken * 3 + 2], jobs[taken * 3 + 3] = i, id, fields
   taken = taken + 1

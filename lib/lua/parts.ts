@@ -33,9 +33,15 @@ end`;
 export const announce = `
 local announced = 0
 local channels, about, statuses, of_queue, by_worker, with_result = {}, {}, {}, {}, {}, {}
+local channel_prefixes = {}
 local function announce(queue_name, id, status, worker, result)
+  local channel_prefix = channel_prefixes[queue_name]
+  if not channel_prefix then
+    channel_prefix = status_prefix .. queue_name .. ':'
+    channel_prefixes[queue_name] = channel_prefix
+  end
   announced = announced + 1
-  channels[announced] = status_prefix .. queue_name .. ':' .. id
+  channels[announced] = channel_prefix .. id
   about[announced], statuses[announced], of_queue[announced] = id, status, queue_name
   by_worker[announced], with_result[announced] = worker or '', result or false
 end

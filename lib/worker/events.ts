@@ -1,5 +1,6 @@
 /** What a worker tells those who listen. */
-import type { JobFailedError } from '../errors.ts';
+import { textOf } from '../record.ts';
+import type { Run } from '../run.ts';
 
 /** A job, as the events name it. */
 export interface JobEvent {
@@ -59,7 +60,45 @@ export interface WorkerEvents {
   resumed: [];
   warning: [text: string];
   /** Something went wrong that the worker gets over. Not emitted where nobody listens. */
-  error: [error: Error | JobFailedError];
+  error: [error: Error];
   stopping: [kind: 'warm' | 'cold'];
   stopped: [];
+}
+
+/** An event about a run; what has to be decoded for it is decoded when somebody asks. */
+export class RunEvent implements JobFailedEvent {
+  readonly seconds: number;
+  readonly ttl: number;
+  readonly error: unknown;
+  readonly text: string;
+  readonly #run: Run;
+
+  constructor(run: Run, end: Partial<Pick<JobFailedEvent, 'seconds' | 'ttl' | 'error' | 'text'>> = {}) {
+    this.#run = run;
+    this.seconds = end.seconds ?? 0;
+    this.ttl = end.ttl ?? 0;
+    this.error = end.error;
+    this.text = end.text ?? '';
+  }
+
+  get jobId(): string {
+    return this.#run.jobId;
+  }
+  get queue(): string {
+    return this.#run.queue;
+  }
+  get executionId(): string {
+    return this.#run.executionId;
+  }
+  get functionName(): string {
+    try {
+      return this.#run.call.functionName;
+    } catch {
+      // it fails for just that
+      return '';
+    }
+  }
+  get description(): string {
+    return textOf(this.#run.fields, 'description') ?? this.functionName;
+  }
 }

@@ -1,11 +1,13 @@
 /** The worker's slots: takes jobs, runs them, hands in what they came to. */
+import { AsyncResource } from 'node:async_hooks';
 import type { Link } from '../connection.ts';
-import { ADVANCE_BATCH, BACKOFF_MS } from '../defaults.ts';
+import { ADVANCE_BATCH, BACKOFF_MS, WATCH_MS } from '../defaults.ts';
 import { LeaseLostError, ShutdownError, StopRequestedError } from '../errors.ts';
 import type { FunctionTable } from '../functions.ts';
 import { Run, type Ended, type Outcome, type RunOptions } from '../run.ts';
 import type { Store } from '../store.ts';
 import type { AdvanceReply, AdvanceRequest, DequeueStrategy, HandIn, RunRef, WorkerStore } from '../worker-store.ts';
+import { Slots } from './slots.ts';
 import { Waits } from './waits.ts';
 
 /** Calls that are under way at a time: while Redis works on one, the worker runs the jobs of the other. */
@@ -46,15 +48,8 @@ export interface LoopHooks {
   readonly registered: () => boolean;
 }
 
-interface Running {
-  readonly run: Run;
-  readonly ref: RunRef;
-}
-
-interface Settled extends HandIn {
-  readonly run: Run;
-  readonly seconds: number;
-}
+/** A run with its outcome. */
+type Settled = Run & HandIn;
 
 export class Loop {
   readonly #store: WorkerStore;
@@ -63,11 +58,11 @@ export class Loop {
   readonly #options: LoopOptions;
   readonly #hooks: LoopHooks;
   readonly #waits: Waits;
-  readonly #running: Map<string, Running> = new Map();
+  readonly #running: Slots = new Slots();
   /** Outcomes that are not handed in yet. */
   #settled: Settled[] = [];
   /** Runs that are to go back to their queues. */
-  #returns: Running[] = [];
+  #returns: Run[] = [];
   #claims: Set<number> = new Set();
   #more: AdvanceReply['more'] = 'yes';
   #taken = 0;
@@ -81,6 +76,7 @@ export class Loop {
   #backoffMs = 0;
   #paused = false;
   #scheduled = false;
+  readonly #watchdog: NodeJS.Timeout;
   #idleTimer: NodeJS.Timeout | undefined;
   #pauseTimer: NodeJS.Timeout | undefined;
   #finish: (() => void) | undefined;
@@ -95,6 +91,9 @@ export class Loop {
     this.#waits = new Waits(store, link, queue => this.#onTaken(queue));
     this.finished = new Promise(resolve => (this.#finish = resolve));
     link.redis.on('ready', () => this.#kick());
+    this.#watchdog = setInterval(() => {
+      for (const run of this.#running.all()) run.checkTime();
+    }, WATCH_MS).unref();
   }
 
   start(): void {
@@ -111,13 +110,13 @@ export class Loop {
   }
 
   runs(): RunRef[] {
-    return [...this.#running.values(), ...this.#settled.map(({ run, ...ref }) => ({ run, ref }))].map(({ ref }) => ref);
+    return [...this.#running.all(), ...this.#settled];
   }
 
   /** The job that has run longest, '' for none. */
   currentJob(): string {
-    for (const { run } of this.#running.values()) return run.jobId;
-    return '';
+    const [first, ...others] = this.#running.all();
+    return first === undefined ? '' : others.reduce((oldest, run) => (run.began < oldest.began ? run : oldest), first).jobId;
   }
 
   /** Takes no more jobs, and puts back what idle waits took. `finished` resolves when the running ones have ended. */
@@ -137,7 +136,7 @@ export class Loop {
 
   /** Aborts what runs, so that it goes back to its queue: after the grace, or at once. */
   giveUp(atOnce: boolean): void {
-    for (const { run } of this.#running.values()) {
+    for (const run of this.#running.all()) {
       run.abort(new ShutdownError(run.jobId));
       if (atOnce) run.leave();
     }
@@ -146,7 +145,7 @@ export class Loop {
   /** Ends one job's runs, or with '' all. Answers whether there was one. */
   stopJob(jobId: string): boolean {
     let found = false;
-    for (const { run } of this.#running.values()) {
+    for (const run of this.#running.all()) {
       if (jobId !== '' && run.jobId !== jobId) continue;
       found = true;
       run.abort(new StopRequestedError(run.jobId));
@@ -156,22 +155,26 @@ export class Loop {
 
   /** A run is not the job's any more. */
   lose(executionId: string): void {
-    const running = this.#running.get(executionId);
-    running?.run.abort(new LeaseLostError(running.run.jobId));
+    const run = this.#running.all().find(running => running.executionId === executionId);
+    run?.abort(new LeaseLostError(run.jobId));
   }
 
   close(): void {
+    clearInterval(this.#watchdog);
     this.#waits.close();
   }
 
   #kick(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
-    setImmediate(() => {
-      this.#scheduled = false;
-      this.#pump();
-    });
+    setImmediate(this.#turn);
   }
+
+  /** Bound to the worker's own context: what a job's end sets off must not run as if it were that job's. */
+  readonly #turn: () => void = AsyncResource.bind(() => {
+    this.#scheduled = false;
+    this.#pump();
+  });
 
   get #free(): number {
     return this.#options.concurrency - this.#running.size - this.#asked;
@@ -264,7 +267,7 @@ export class Loop {
     this.#asked -= want;
     this.#backoffMs = 0;
     reply.answers.forEach((answer, i) => this.#answered(handIns[i] as Settled, answer));
-    for (const { queue, id, reason } of reply.dropped) this.#hooks.dropped(this.#queueName(queue), id, reason);
+    for (const { place, id, reason } of reply.dropped) this.#hooks.dropped(this.#queueName(place), id, reason);
     if (want > 0 || claims.size > 0) this.#learn(reply.more);
     if (reply.jobs.length > 0) await this.#take(reply.jobs);
     this.#kick();
@@ -284,8 +287,8 @@ export class Loop {
     this.#more = more;
   }
 
-  #answered({ run, ended, seconds }: Settled, answer: AdvanceReply['answers'][number]): void {
-    if (answer === 'accepted') return this.#hooks.ended(run, ended, seconds);
+  #answered(run: Settled, answer: AdvanceReply['answers'][number]): void {
+    if (answer === 'accepted') return this.#hooks.ended(run, run.ended, run.seconds);
     if (answer === 'wrong type') {
       this.#hooks.failed(new Error(`A key of queue ${run.queue} has the wrong type: job ${run.jobId} runs again after its lease`));
     }
@@ -296,52 +299,43 @@ export class Loop {
     clearTimeout(this.#idleTimer);
     this.#idleTimer = undefined;
     this.#taken += jobs.length;
-    const runs = jobs.map(({ fields, ...ref }) => {
-      const run = new Run(this.#jobs, ref.jobId, ref.executionId, this.#queueName(ref.queue), fields);
-      const running = { run, ref };
-      this.#running.set(ref.executionId, running);
-      return running;
-    });
+    const runs = jobs.map(job => new Run(this.#jobs, job, this.#queueName(job.place), job.fields));
     if (!this.#taking) {
       // the worker was told to stop while the call was under way
-      for (const { ref, run } of runs) {
-        this.#running.delete(ref.executionId);
-        this.#returns.push({ ref, run });
-      }
+      this.#returns.push(...runs);
       return;
     }
+    for (const run of runs) this.#running.add(run);
     // a function may hold up the event loop: no read may then hold a job that another worker could run
     if (this.#free <= 0 && this.#waits.armed) {
       await this.#waits.disarm().catch((error: unknown) => this.#hooks.failed(error));
     }
-    for (const running of runs) this.#start(running);
+    for (const run of runs) {
+      this.#hooks.started(run);
+      run.perform(this.#options.functions, this.#options, outcome => this.#settle(run, outcome));
+    }
   }
 
-  #start(running: Running): void {
-    const { run } = running;
-    this.#hooks.started(run);
-    void run.perform(this.#options.functions, this.#options).then(outcome => this.#settle(running, outcome));
-  }
-
-  #settle({ run, ref }: Running, outcome: Outcome): void {
-    this.#running.delete(ref.executionId);
+  #settle(run: Run, outcome: Outcome): void {
+    this.#running.remove(run);
     if (run.overdue) this.#hooks.overdue(run);
-    if (outcome === 'returned') this.#returns.push({ run, ref });
+    if (outcome === 'returned') this.#returns.push(run);
     else if (outcome === 'lost') this.#hooks.lost(run);
-    else this.#settled.push({ ...ref, run, ended: outcome, seconds: (performance.now() - run.began) / 1000 });
+    else {
+      run.ended = outcome;
+      run.seconds = (performance.now() - run.began) / 1000;
+      this.#settled.push(run as Settled);
+    }
     // while the slots were full nobody looked; and a job may have put others on the queues
     if (this.#more === 'no' && (this.#options.burst || !this.#waits.armed)) this.#more = 'yes';
     this.#kick();
   }
 
-  async #giveBack(returns: readonly Running[]): Promise<void> {
+  async #giveBack(returns: readonly Run[]): Promise<void> {
     this.#calls++;
     try {
-      await this.#store.giveBack(
-        this.#link.redis,
-        returns.map(({ ref }) => ref),
-      );
-      for (const { run } of returns) this.#hooks.returned(run);
+      await this.#store.giveBack(this.#link.redis, returns);
+      for (const run of returns) this.#hooks.returned(run);
     } catch (error) {
       // fenced: what was given back before is passed over
       this.#returns.push(...returns);
@@ -375,8 +369,7 @@ export class Loop {
     this.#mending = true;
     try {
       const found = await this.#store.findRuns(this.#link.redis);
-      const known = new Set([...this.#settled.map(({ executionId }) => executionId), ...this.#running.keys()]);
-      for (const { ref } of this.#returns) known.add(ref.executionId);
+      const known = new Set([...this.runs(), ...this.#returns].map(({ executionId }) => executionId));
       const unknown = found.filter(({ executionId }) => !known.has(executionId));
       for (let first = 0; first < unknown.length; first += ADVANCE_BATCH) {
         await this.#store.giveBack(this.#link.redis, unknown.slice(first, first + ADVANCE_BATCH));
@@ -393,7 +386,7 @@ export class Loop {
     }
   }
 
-  #queueName(queue: number): string {
-    return this.#store.queues[queue] ?? '';
+  #queueName(place: number): string {
+    return this.#store.queues[place] ?? '';
   }
 }

@@ -8,13 +8,12 @@ import { ConnectionError, RqError } from '../errors.ts';
 import { register, type FunctionSource, type FunctionTable, type TaskFunction } from '../functions.ts';
 import { Keys } from '../keys.ts';
 import { checkCount, checkFlag, checkKnown, checkName, checkOptions, quote } from '../options.ts';
-import { textOf } from '../record.ts';
 import type { Ended, Run } from '../run.ts';
 import { Store } from '../store.ts';
 import { WorkerStore, type DequeueStrategy } from '../worker-store.ts';
 import { checkRedis } from './checks.ts';
 import { Commands } from './command.ts';
-import type { JobEvent, WorkerEvents } from './events.ts';
+import { RunEvent, type WorkerEvents } from './events.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { Janitor } from './janitor.ts';
 import { logTo, type Logger } from './log.ts';
@@ -270,14 +269,14 @@ export class Worker extends EventEmitter<WorkerEvents> {
       grace: this.#grace,
     };
     return new Loop(store, jobs, link, options, {
-      started: run => this.listenerCount('jobStarted') > 0 && this.emit('jobStarted', describe(run)),
+      started: run => this.listenerCount('jobStarted') > 0 && this.emit('jobStarted', new RunEvent(run)),
       ended: (run, ended, seconds) => {
         heartbeat.count(ended.status === 'finished', seconds);
         this.#ended(run, ended, seconds);
       },
-      lost: run => this.emit('jobLost', describe(run)),
-      returned: run => this.emit('jobReturned', describe(run)),
-      overdue: run => this.emit('jobOverdue', describe(run)),
+      lost: run => this.emit('jobLost', new RunEvent(run)),
+      returned: run => this.emit('jobReturned', new RunEvent(run)),
+      overdue: run => this.emit('jobOverdue', new RunEvent(run)),
       dropped: (queue, jobId, reason) => this.emit('jobDropped', { jobId, queue, reason }),
       suspended: is => this.emit(is ? 'suspended' : 'resumed'),
       failed: error => this.#failed(error),
@@ -288,9 +287,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
   #ended(run: Run, { status, ttl, text, error }: Ended, seconds: number): void {
     const event = status === 'finished' ? 'jobFinished' : status === 'failed' ? 'jobFailed' : 'jobStopped';
     if (this.listenerCount(event) === 0) return;
-    const end = { ...describe(run), seconds, ttl };
-    if (event === 'jobFailed') this.emit(event, { ...end, error, text });
-    else this.emit(event, end);
+    this.emit(event, new RunEvent(run, { seconds, ttl, error, text: status === 'finished' ? '' : text }));
   }
 
   #failed(error: unknown): void {
@@ -319,13 +316,3 @@ function toTable(functions: FunctionSource | FunctionTable, warn: (text: string)
   return table;
 }
 
-function describe(run: Run): JobEvent {
-  const { jobId, queue, executionId, fields } = run;
-  let functionName = '';
-  try {
-    ({ functionName } = run.call);
-  } catch {
-    // it fails for just that
-  }
-  return { jobId, queue, executionId, functionName, description: textOf(fields, 'description') ?? functionName };
-}
