@@ -43,7 +43,11 @@ export function makeLogger(format: LogFormat, level: LogLevel): Logger & { flush
   const at = (name: LogLevel) => (fields: object, message: string) => {
     if (LEVELS[name] < LEVELS[level]) return;
     const stream = LEVELS[name] >= LEVELS.warn ? err : out;
-    stream.write(format === 'json' ? jsonLine(name, fields, message) : textLine(name, fields, message, stream.isTerminal));
+    stream.write(
+      format === 'json'
+        ? jsonLine(name, fields, message)
+        : textLine(name, fields, message, stream.isTerminal),
+    );
   };
   return {
     debug: at('debug'),
@@ -63,7 +67,9 @@ function jsonLine(level: LogLevel, fields: object, msg: string): string {
 
 function textLine(level: LogLevel, fields: object, message: string, colour: boolean): string {
   const now = new Date();
-  const time = [now.getHours(), now.getMinutes(), now.getSeconds()].map(n => String(n).padStart(2, '0')).join(':');
+  const time = [now.getHours(), now.getMinutes(), now.getSeconds()]
+    .map(n => String(n).padStart(2, '0'))
+    .join(':');
   let text = message;
   if ('err' in fields) text += `\n${printable(stackOf(fields.err))}`;
   if (colour) {
@@ -75,11 +81,15 @@ function textLine(level: LogLevel, fields: object, message: string, colour: bool
 }
 
 function stackOf(err: unknown): string {
-  return typeof err === 'object' && err !== null && 'stack' in err && typeof err.stack === 'string' ? err.stack : String(err);
+  return typeof err === 'object' && err !== null && 'stack' in err && typeof err.stack === 'string'
+    ? err.stack
+    : String(err);
 }
 
 /** A text of several lines, without any other control character. */
 function printable(text: string): string {
-  // oxlint-disable-next-line no-control-regex
-  return text.replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g, c => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`);
+  return text.replace(
+    /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g,
+    c => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`,
+  );
 }

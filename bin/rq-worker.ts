@@ -33,7 +33,7 @@ const command = new Command('rq-worker')
   .option(
     '-f, --functions <[prefix=]module>',
     'module whose exported functions jobs may call; repeatable',
-    (value: string, all: readonly string[] = []) => [...all, value],
+    (value: string, all: readonly string[] | undefined) => [...(all ?? []), value],
   )
   .option('-c, --concurrency <n>', 'jobs that run at the same time', count, 1)
   .option('-n, --name <name>', 'name of the worker (default: random)')
@@ -52,15 +52,21 @@ const command = new Command('rq-worker')
   .option('-q, --quiet', 'log warnings and errors only')
   .option('--disable-job-desc-logging', 'log no descriptions of jobs, and so no arguments')
   .option('--pid <file>', 'write the process id to this file')
-  .addOption(new Option('--log-format <format>', 'format of the log').choices(['text', 'json']).default('text'))
+  .addOption(
+    new Option('--log-format <format>', 'format of the log').choices(['text', 'json']).default('text'),
+  )
   .version(VERSION, '--version')
   .exitOverride()
   .configureHelp({ showGlobalOptions: true })
-  .addHelpText('after', '\nDurations are seconds, or a number with ms, s, m, h or d. Exit codes: 0 stopped, 1 error, 2 wrong usage.');
+  .addHelpText(
+    'after',
+    '\nDurations are seconds, or a number with ms, s, m, h or d. Exit codes: 0 stopped, 1 error, 2 wrong usage.',
+  );
 
 function count(value: string): number {
   const n = /^\d+$/.test(value) ? Number(value) : NaN;
-  if (!Number.isSafeInteger(n) || n < 1) throw new InvalidArgumentError('It must be a whole number of 1 or more.');
+  if (!Number.isSafeInteger(n) || n < 1)
+    throw new InvalidArgumentError('It must be a whole number of 1 or more.');
   return n;
 }
 
@@ -72,7 +78,10 @@ async function main(): Promise<number> {
     throw error;
   }
   const flags = command.opts<Flags & { readonly disableJobDescLogging?: boolean }>();
-  const logger = makeLogger(flags.logFormat, flags.quiet === true ? 'warn' : flags.verbose === true ? 'debug' : 'info');
+  const logger = makeLogger(
+    flags.logFormat,
+    flags.quiet === true ? 'warn' : flags.verbose === true ? 'debug' : 'info',
+  );
   try {
     return await run(command.processedArgs[0] as string[], flags, logger);
   } finally {
@@ -85,7 +94,8 @@ async function run(
   flags: Flags & { readonly disableJobDescLogging?: boolean },
   logger: ReturnType<typeof makeLogger>,
 ): Promise<number> {
-  if (flags.functions === undefined) return complain(USAGE, 'no functions: name at least one module with --functions');
+  if (flags.functions === undefined)
+    return complain(USAGE, 'no functions: name at least one module with --functions');
   let worker: Worker;
   let functions;
   try {
@@ -119,7 +129,10 @@ async function run(
     });
     return OK;
   } catch (error) {
-    return complain(error instanceof RangeError || error instanceof TypeError ? USAGE : FAILED, messageOf(error));
+    return complain(
+      error instanceof RangeError || error instanceof TypeError ? USAGE : FAILED,
+      messageOf(error),
+    );
   } finally {
     if (flags.pid !== undefined) rmSync(flags.pid, { force: true });
   }

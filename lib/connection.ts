@@ -42,7 +42,11 @@ export class Link {
   #connecting: Promise<void> | undefined;
   #lastError: Error | undefined;
 
-  private constructor(redis: Redis, owned: boolean, { persistent = false, deadlineMs = DEADLINE_MS }: LinkOptions) {
+  private constructor(
+    redis: Redis,
+    owned: boolean,
+    { persistent = false, deadlineMs = DEADLINE_MS }: LinkOptions,
+  ) {
     this.redis = redis;
     this.#owned = owned;
     this.#persistent = persistent;
@@ -67,7 +71,9 @@ export class Link {
     const given = connection ?? process.env['RQ_REDIS_URL'] ?? REDIS_URL;
     if (typeof given === 'string') return new Link(new Redis(checkUrl(given), OWN), true, options);
     if (typeof given !== 'object' || given === null || Array.isArray(given)) {
-      throw new TypeError(`connection must be an ioredis client, a URL or ioredis options, not ${quote(given)}`);
+      throw new TypeError(
+        `connection must be an ioredis client, a URL or ioredis options, not ${quote(given)}`,
+      );
     }
     if (given.keyPrefix) throw new TypeError(KEY_PREFIX);
     return new Link(new Redis({ ...given, ...OWN }), true, options);
@@ -76,7 +82,10 @@ export class Link {
   /** Another connection of ours to the same place. */
   duplicate(options: LinkOptions & { readonly redis?: RedisOptions } = {}): Link {
     const { redis, ...rest } = options;
-    return new Link(this.redis.duplicate({ ...OWN, ...redis }), true, { deadlineMs: this.deadlineMs, ...rest });
+    return new Link(this.redis.duplicate({ ...OWN, ...redis }), true, {
+      deadlineMs: this.deadlineMs,
+      ...rest,
+    });
   }
 
   get usable(): boolean {

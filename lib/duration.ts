@@ -17,7 +17,8 @@ export function parseDuration(value: unknown, what: string, never = false): numb
   if (typeof value === 'number') seconds = value;
   else if (typeof value === 'string') {
     const [, amount, unit] = FORM.exec(value) ?? [];
-    seconds = unit === undefined ? Number(value.trim() === '' ? 'x' : value) : Number(amount) * (UNITS[unit] ?? NaN);
+    seconds =
+      unit === undefined ? Number(value.trim() === '' ? 'x' : value) : Number(amount) * (UNITS[unit] ?? NaN);
   } else throw new TypeError(`${what} must be ${accepted}, not ${quote(value)}`);
   if (never && seconds === -1) return -1;
   if (!(seconds >= 0 && seconds <= MOST)) {

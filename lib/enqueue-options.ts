@@ -78,10 +78,23 @@ export function prepare(
     };
   }
   const options = checkEnqueueOptions(given);
-  const { jobId, timeout, ttl, resultTtl, failureTtl, description, meta, kwargs = NO_KWARGS, atFront = false } = options;
+  const {
+    jobId,
+    timeout,
+    ttl,
+    resultTtl,
+    failureTtl,
+    description,
+    meta,
+    kwargs = NO_KWARGS,
+    atFront = false,
+  } = options;
   const fields = ['data', `[${JSON.stringify(name)},null,${argsJson},${objectJson(kwargs, 'kwargs')}]`];
   fields.push('description', description ?? describeCall(name, args, kwargs));
-  fields.push('timeout', String(timeout === undefined ? defaults.timeout : storedDuration(timeout, 'timeout')));
+  fields.push(
+    'timeout',
+    String(timeout === undefined ? defaults.timeout : storedDuration(timeout, 'timeout')),
+  );
   const keep = resultTtl === undefined ? defaults.resultTtl : storedTtl(resultTtl, 'resultTtl');
   if (keep !== undefined) fields.push('result_ttl', String(keep));
   if (failureTtl !== undefined) fields.push('failure_ttl', String(storedTtl(failureTtl, 'failureTtl')));

@@ -18,8 +18,11 @@ export interface TaskOptions extends Omit<EnqueueOptions, 'jobId' | 'kwargs'> {
 }
 
 const TASKS: WeakMap<TaskFunction, TaskOptions> = new WeakMap();
-const TASK_OPTIONS = ['name', 'queue', ...ENQUEUE_OPTIONS.filter(name => name !== 'jobId' && name !== 'kwargs')];
-// oxlint-disable-next-line no-control-regex
+const TASK_OPTIONS = [
+  'name',
+  'queue',
+  ...ENQUEUE_OPTIONS.filter(name => name !== 'jobId' && name !== 'kwargs'),
+];
 const FUNCTION_NAME = /^[^\s\u0000-\u001f\u007f-\u009f]{1,256}$/;
 
 /** A function's defaults, as `task` noted them. */
@@ -67,7 +70,10 @@ export type FunctionSource = Readonly<Record<string, unknown>>;
 export function register(
   table: Map<string, TaskFunction>,
   source: FunctionSource,
-  { prefix = '', warn }: { readonly prefix?: string; readonly warn?: ((text: string) => void) | undefined } = {},
+  {
+    prefix = '',
+    warn,
+  }: { readonly prefix?: string; readonly warn?: ((text: string) => void) | undefined } = {},
 ): void {
   if (typeof source !== 'object' || source === null) {
     throw new TypeError(`functions must be a module or an object of functions, not ${quote(source)}`);
@@ -78,7 +84,8 @@ export function register(
     const fn = value as TaskFunction;
     const given = taskOptions(fn)?.name;
     // the default export has no name of its own, unless the function has
-    const own = exported === 'default' ? (given ?? (fn.name === 'default' ? '' : fn.name)) : (given ?? exported);
+    const own =
+      exported === 'default' ? (given ?? (fn.name === 'default' ? '' : fn.name)) : (given ?? exported);
     if (own === '') continue;
     const name = checkFunctionName(prefix === '' ? own : `${prefix}.${own}`);
     const taken = table.get(name);

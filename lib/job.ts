@@ -12,12 +12,21 @@ import {
   WaitTimeoutError,
 } from './errors.ts';
 import { checkOptions } from './options.ts';
-import { callOf, metaOf, statusOf, textOf, timeOf, wholeNumberOf, type Fields, type JobStatus } from './record.ts';
+import {
+  callOf,
+  metaOf,
+  statusOf,
+  textOf,
+  timeOf,
+  wholeNumberOf,
+  type Fields,
+  type JobStatus,
+} from './record.ts';
 import { parseErrorText } from './remote-error.ts';
 import type { StatusMessage } from './status.ts';
 import type { JobState, Store, Taken } from './store.ts';
 
-const ENDED: readonly JobStatus[] = ['finished', 'failed', 'stopped', 'canceled'];
+const ENDED: ReadonlySet<string> = new Set(['finished', 'failed', 'stopped', 'canceled']);
 
 /**
  * A job in Redis. Its fields are those of RQ, as they were when this handle was made or last refreshed; methods ask Redis.
@@ -126,7 +135,7 @@ export class Job<T = unknown> {
   /** Whether it is over: finished, failed, stopped or canceled. Asks Redis; a job that is gone is over. */
   async isEnded(): Promise<boolean> {
     const state = await this.#store.state(this.id);
-    return state === undefined || ENDED.includes(state.status);
+    return state === undefined || ENDED.has(state.status);
   }
 
   /**
@@ -158,7 +167,7 @@ export class Job<T = unknown> {
       if (message !== undefined) {
         this.#status = message.status;
         if ('result' in message) return message.result as T;
-        if (!ENDED.includes(message.status)) continue;
+        if (!ENDED.has(message.status)) continue;
       }
       const outcome = this.#outcome(await this.#state());
       if (outcome !== undefined) return outcome.value;
@@ -178,12 +187,13 @@ export class Job<T = unknown> {
         if (state === undefined) return;
         this.#status = state.status;
         const base = { jobId: this.id, status: state.status, queue: state.queue, worker: '', at: new Date() };
-        message = state.result === undefined ? base : { ...base, result: JSON.parse(state.result) as unknown };
+        message =
+          state.result === undefined ? base : { ...base, result: JSON.parse(state.result) as unknown };
       }
       this.#status = message.status;
       if (told !== undefined || message.status !== last) yield message;
       last = message.status;
-      if (ENDED.includes(message.status)) return;
+      if (ENDED.has(message.status)) return;
     }
   }
 
@@ -227,7 +237,10 @@ export class Job<T = unknown> {
     const status = statusOf(fields);
     const worker = textOf(fields, 'worker_name');
     if (status !== 'started' || worker === undefined) {
-      throw new InvalidJobOperationError(this.id, `Job ${this.id} can't be stopped: it is ${status ?? 'of no status'}`);
+      throw new InvalidJobOperationError(
+        this.id,
+        `Job ${this.id} can't be stopped: it is ${status ?? 'of no status'}`,
+      );
     }
     const heard = await this.#store.command(worker, { command: 'stop-job', job_id: this.id });
     if (heard === 0) {
@@ -246,7 +259,7 @@ export class Job<T = unknown> {
     const { atFront = false } = checkOptions(options, ['atFront'], 'requeue');
     const { was } = await this.#store.requeue(this.id, this.origin, atFront);
     if (was === 'gone') throw new NoSuchJobError(this.id);
-    if (was !== 'queued' && !ENDED.includes(was as JobStatus)) {
+    if (was !== 'queued' && !ENDED.has(was)) {
       throw new InvalidJobOperationError(this.id, `Job ${this.id} can't be requeued: it is ${was}`);
     }
     this.#status = 'queued';

@@ -26,7 +26,9 @@ function findFlaw(value: unknown, above: object[]): Flaw | undefined {
     case 'boolean':
       return undefined;
     case 'number':
-      return Number.isFinite(value) ? undefined : { path: '', what: `is ${value}, which JSON has no form for` };
+      return Number.isFinite(value)
+        ? undefined
+        : { path: '', what: `is ${value}, which JSON has no form for` };
     case 'object':
       break;
     default:
@@ -43,7 +45,10 @@ function findFlaw(value: unknown, above: object[]): Flaw | undefined {
     }
   } else {
     const prototype: unknown = Object.getPrototypeOf(value);
-    if ((prototype !== Object.prototype && prototype !== null && !isForeignPlain(prototype)) || 'toJSON' in value) {
+    if (
+      (prototype !== Object.prototype && prototype !== null && !isForeignPlain(prototype)) ||
+      'toJSON' in value
+    ) {
       return { path: '', what: `is ${kindOf(value)}, which is not JSON` };
     }
     for (const name of Object.keys(value)) {
@@ -79,7 +84,11 @@ function member(name: string): string {
 }
 
 /** How a call looks to a person, as RQ writes a description: `sum([42, 43])`. Cut to a bounded length. */
-export function describeCall(name: string, args: readonly unknown[], kwargs: Readonly<Record<string, unknown>>): string {
+export function describeCall(
+  name: string,
+  args: readonly unknown[],
+  kwargs: Readonly<Record<string, unknown>>,
+): string {
   let text = `${name}(`;
   let first = true;
   const put = (part: string): void => {
@@ -118,5 +127,7 @@ export function describeCall(name: string, args: readonly unknown[], kwargs: Rea
     if (text.length > DESCRIPTION_LENGTH) break;
   }
   text += ')';
-  return text.length > DESCRIPTION_LENGTH ? `${text.slice(0, DESCRIPTION_LENGTH - 2).toWellFormed()}…)` : text;
+  return text.length > DESCRIPTION_LENGTH
+    ? `${text.slice(0, DESCRIPTION_LENGTH - 2).toWellFormed()}…)`
+    : text;
 }

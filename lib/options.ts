@@ -10,7 +10,11 @@ export function quote(value: unknown): string {
   else if (typeof value === 'function') text = `function ${value.name === '' ? '(unnamed)' : value.name}`;
   else if (typeof value === 'object' && value !== null) {
     const name: unknown = value.constructor?.name;
-    text = Array.isArray(value) ? 'an array' : typeof name === 'string' && name !== '' ? `an object (${name})` : 'an object';
+    text = Array.isArray(value)
+      ? 'an array'
+      : typeof name === 'string' && name !== ''
+        ? `an object (${name})`
+        : 'an object';
   } else text = typeof value === 'bigint' ? `${value}n` : String(value);
   text = escapeControls(text);
   return text.length > LONGEST_QUOTE ? `${text.slice(0, LONGEST_QUOTE)}…` : text;
@@ -18,8 +22,10 @@ export function quote(value: unknown): string {
 
 /** The same text with every control character (C0, DEL and C1) written as an escape, so that it can be printed. */
 export function escapeControls(text: string): string {
-  // oxlint-disable-next-line no-control-regex
-  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, c => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`);
+  return text.replace(
+    /[\u0000-\u001f\u007f-\u009f]/g,
+    c => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`,
+  );
 }
 
 /** @throws {TypeError} where a name is not one of `known`, with the nearest one that is. */
@@ -31,7 +37,11 @@ export function checkKnown(name: string, known: readonly string[], what: string)
 }
 
 /** An options object whose every name is known; `undefined` stands for an empty one. */
-export function checkOptions<T extends object>(options: T | undefined, known: readonly string[], of: string): T {
+export function checkOptions<T extends object>(
+  options: T | undefined,
+  known: readonly string[],
+  of: string,
+): T {
   if (options === undefined) return {} as T;
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
     throw new TypeError(`The options of ${of} must be an object, not ${quote(options)}`);

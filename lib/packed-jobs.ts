@@ -27,7 +27,8 @@ class Reader {
     if (kind < 0xa0) return kind & 0x0f;
     if (kind < 0xc0) return kind & 0x1f;
     // uint8 and str8; uint16, str16 and array16; the rest has 32 bits
-    const width = kind === 0xcc || kind === 0xd9 ? 1 : kind === 0xcd || kind === 0xda || kind === 0xdc ? 2 : 4;
+    const width =
+      kind === 0xcc || kind === 0xd9 ? 1 : kind === 0xcd || kind === 0xda || kind === 0xdc ? 2 : 4;
     this.at += width;
     return bytes.readUIntBE(this.at - width, width);
   }

@@ -3,8 +3,20 @@ import { randomUUID } from 'node:crypto';
 import { Link, type ConnectionOption } from './connection.ts';
 import { LEASE, QUEUE, TIMEOUT, WATCH_MS } from './defaults.ts';
 import type { Duration } from './duration.ts';
-import { prepare, queueDefaults, type EnqueueOptions, type Prepared, type QueueDefaults } from './enqueue-options.ts';
-import { functionName, setTaskOptions, taskOptions, type TaskFunction, type TaskOptions } from './functions.ts';
+import {
+  prepare,
+  queueDefaults,
+  type EnqueueOptions,
+  type Prepared,
+  type QueueDefaults,
+} from './enqueue-options.ts';
+import {
+  functionName,
+  setTaskOptions,
+  taskOptions,
+  type TaskFunction,
+  type TaskOptions,
+} from './functions.ts';
 import { Job } from './job.ts';
 import type { Json } from './json.ts';
 import { Keys, type QueueKeys } from './keys.ts';
@@ -26,7 +38,8 @@ type WithKwargs = EnqueueOptions & { readonly kwargs: Readonly<Record<string, un
 /** What follows a function in a call of `enqueue`. */
 export type EnqueueRest<F> = F extends TaskFunction
   ? [] extends Parameters<F>
-    ? [args?: Parameters<F>, options?: EnqueueOptions] | [args: AllButLast<Parameters<F>>, options: WithKwargs]
+    ? | [args?: Parameters<F>, options?: EnqueueOptions]
+      | [args: AllButLast<Parameters<F>>, options: WithKwargs]
     : [args: Parameters<F>, options?: EnqueueOptions] | [args: AllButLast<Parameters<F>>, options: WithKwargs]
   : [args?: readonly Json[], options?: EnqueueOptions];
 
@@ -112,7 +125,11 @@ export class Queue implements AsyncDisposable {
    */
   enqueue<F extends TaskFunction>(fn: F, ...rest: EnqueueRest<F>): Promise<Job<ResultOf<F>>>;
   enqueue<T = unknown>(name: string, args?: readonly Json[], options?: EnqueueOptions): Promise<Job<T>>;
-  async enqueue(fn: TaskFunction | string, args?: readonly unknown[], options?: EnqueueOptions): Promise<Job> {
+  async enqueue(
+    fn: TaskFunction | string,
+    args?: readonly unknown[],
+    options?: EnqueueOptions,
+  ): Promise<Job> {
     return this.#put(fn, this.#prepare(fn, args, options));
   }
 
@@ -120,10 +137,16 @@ export class Queue implements AsyncDisposable {
   async enqueueMany<const F extends readonly (TaskFunction | string)[]>(
     calls: readonly [...{ [I in keyof F]: EnqueueCall<F[I]> }],
   ): Promise<{ -readonly [I in keyof F]: JobOf<F[I]> }> {
-    if (!Array.isArray(calls)) throw new TypeError(`enqueueMany needs an array of calls, not ${quote(calls)}`);
+    if (!Array.isArray(calls))
+      throw new TypeError(`enqueueMany needs an array of calls, not ${quote(calls)}`);
     const prepared = (calls as readonly unknown[]).map((call, i) => {
-      if (!Array.isArray(call)) throw new TypeError(`calls[${i}] must be [fn, args?, options?], not ${quote(call)}`);
-      const [fn, args, options] = call as [TaskFunction | string, args?: readonly unknown[], options?: EnqueueOptions];
+      if (!Array.isArray(call))
+        throw new TypeError(`calls[${i}] must be [fn, args?, options?], not ${quote(call)}`);
+      const [fn, args, options] = call as [
+        TaskFunction | string,
+        args?: readonly unknown[],
+        options?: EnqueueOptions,
+      ];
       return { fn, it: this.#prepare(fn, args, options) };
     });
     const jobs = await Promise.all(prepared.map(({ fn, it }) => this.#put(fn, it)));
@@ -199,10 +222,17 @@ export class Queue implements AsyncDisposable {
   /** The job goes past the list, through a claims list of its own, so that no worker can take it. */
   async #runNow(fn: TaskFunction | string, { job, call }: Prepared): Promise<Job> {
     if (typeof fn === 'string') {
-      throw new TypeError(`A queue with isAsync: false runs functions itself: hand it the function, not its name ${quote(fn)}`);
+      throw new TypeError(
+        `A queue with isAsync: false runs functions itself: hand it the function, not its name ${quote(fn)}`,
+      );
     }
     const { keys } = this.#store;
-    const worker = new WorkerStore(keys, randomUUID().replaceAll('-', ''), [this.name], Math.max(LEASE, TIMEOUT * 2));
+    const worker = new WorkerStore(
+      keys,
+      randomUUID().replaceAll('-', ''),
+      [this.name],
+      Math.max(LEASE, TIMEOUT * 2),
+    );
     await this.#store.enqueue({ ...this.#keys, list: worker.claimsKey(0) }, job);
     const request = { claims: new Set([0]), strategy: 'default', want: 1 } as const;
     const { redis } = this.#link;
@@ -213,7 +243,8 @@ export class Queue implements AsyncDisposable {
       const watchdog = setInterval(() => run.checkTime(), WATCH_MS);
       const ended = await new Promise<Outcome>(resolve => run.perform(table, {}, resolve));
       clearInterval(watchdog);
-      if (typeof ended === 'object') await worker.advance(redis, { ...request, want: 0, handIns: [{ ...ref, ended }] });
+      if (typeof ended === 'object')
+        await worker.advance(redis, { ...request, want: 0, handIns: [{ ...ref, ended }] });
     }
     const fields = await this.#store.fetch(job.id);
     return new Job(this.#store, job.id, fields ?? new LocalFields(this.name, job.fields));
@@ -264,7 +295,8 @@ class LocalFields implements Fields {
         return new Date(this.#made).toISOString();
       default: {
         // names and values in turn
-        for (let i = 0; i < this.#fields.length; i += 2) if (this.#fields[i] === name) return this.#fields[i + 1];
+        for (let i = 0; i < this.#fields.length; i += 2)
+          if (this.#fields[i] === name) return this.#fields[i + 1];
         return undefined;
       }
     }

@@ -46,7 +46,8 @@ export function textOf(fields: Fields, name: string): string | undefined {
 export function wholeNumberOf(id: string, fields: Fields, name: string): number | undefined {
   const text = textOf(fields, name);
   if (text === undefined) return undefined;
-  if (!/^-?\d{1,15}$/.test(text)) throw new InvalidJobError(id, `Its field ${name} is not a whole number: ${quote(text)}`);
+  if (!/^-?\d{1,15}$/.test(text))
+    throw new InvalidJobError(id, `Its field ${name} is not a whole number: ${quote(text)}`);
   return Number(text);
 }
 
@@ -89,7 +90,8 @@ export function isPythons(fields: Fields): boolean {
 /** @throws {InvalidJobError} where `data` is not, plain or compressed, JSON of the form `[name, null, [args], {kwargs}]`. */
 export function callOf(id: string, fields: Fields): CallRecord {
   const raw = fields.get('data');
-  if (raw === undefined || raw.length === 0) throw new InvalidJobError(id, 'It has no data: nothing says what to call');
+  if (raw === undefined || raw.length === 0)
+    throw new InvalidJobError(id, 'It has no data: nothing says what to call');
   const data = typeof raw === 'string' ? raw : inflated(id, raw);
   let call: unknown;
   try {
@@ -102,7 +104,8 @@ export function callOf(id: string, fields: Fields): CallRecord {
   if (typeof name !== 'string' || name === '' || !Array.isArray(args) || !isObject(kwargs)) {
     throw new InvalidJobError(id, 'Its data is not of the form [function name, null, [args], {kwargs}]');
   }
-  if (instance !== null) throw new InvalidJobError(id, `It calls a method of an object, '${name}': functions only`);
+  if (instance !== null)
+    throw new InvalidJobError(id, `It calls a method of an object, '${name}': functions only`);
   return { functionName: name, args, kwargs };
 }
 
@@ -112,7 +115,9 @@ function inflated(id: string, raw: Buffer): Buffer {
     return inflateSync(raw, { maxOutputLength: INFLATE_LIMIT });
   } catch (cause) {
     const why =
-      cause instanceof RangeError ? `it inflates to more than ${INFLATE_LIMIT / 1024 / 1024} MiB` : said(cause);
+      cause instanceof RangeError
+        ? `it inflates to more than ${INFLATE_LIMIT / 1024 / 1024} MiB`
+        : said(cause);
     throw new InvalidJobError(id, `Its data can't be decompressed: ${why}`, { cause });
   }
 }

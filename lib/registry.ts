@@ -31,7 +31,9 @@ export class Registry {
     if (limit !== Infinity) checkCount(limit, 'limit', 0);
     if (limit === 0) return [];
     const [, members] = await this.#read(offset, limit === Infinity ? -1 : offset + limit - 1);
-    return this.name === 'started' ? members.map(member => member.slice(0, member.lastIndexOf(':'))) : members;
+    return this.name === 'started'
+      ? members.map(member => member.slice(0, member.lastIndexOf(':')))
+      : members;
   }
 
   /** Puts a job of this registry back on its queue. @throws {InvalidJobOperationError} {NoSuchJobError} */
@@ -47,7 +49,10 @@ export class Registry {
    */
   async remove(id: string): Promise<void> {
     if (this.name === 'started') {
-      throw new InvalidJobOperationError(id, `Job ${id} runs: cancel, stop or delete it instead of removing it`);
+      throw new InvalidJobOperationError(
+        id,
+        `Job ${id} runs: cancel, stop or delete it instead of removing it`,
+      );
     }
     const job = await this.#fetch(id);
     await job.delete();
@@ -60,7 +65,10 @@ export class Registry {
     // stopped jobs are among the failed ones
     const place = job.status === 'stopped' ? 'failed' : job.status;
     if (place === this.name) return job;
-    throw new InvalidJobOperationError(id, `Job ${id} is not in the ${this.name} registry: it is ${job.status}`);
+    throw new InvalidJobOperationError(
+      id,
+      `Job ${id} is not in the ${this.name} registry: it is ${job.status}`,
+    );
   }
 
   #read(first: number, last: number): Promise<[count: number, members: string[]]> {

@@ -28,8 +28,18 @@ function shown(value: unknown, depth: number): string {
 /** Name and message from a stored text: a JavaScript stack, or a Python traceback, whose last line says both. */
 export function parseErrorText(text: string): RemoteError {
   const python = text.startsWith('Traceback (most recent call last)');
-  const said = python ? (text.trimEnd().split('\n').findLast(line => /^\S/.test(line)) ?? '') : text;
+  const said = python
+    ? (text
+        .trimEnd()
+        .split('\n')
+        .findLast(line => /^\S/.test(line)) ?? '')
+    : text;
   // an error that carries a code is shown as `Name [CODE]: message`
-  const [, name, message] = /^([\w$.]+)(?: \[[^\]\n]*\])?(?:: ([\s\S]*?))?(?:\n {4}at |\s*$)/.exec(said) ?? [];
-  return { name: name ?? 'Error', message: (name === undefined ? said : (message ?? '')).trimEnd(), stack: text };
+  const [, name, message] =
+    /^([\w$.]+)(?: \[[^\]\n]*\])?(?:: ([\s\S]*?))?(?:\n {4}at |\s*$)/.exec(said) ?? [];
+  return {
+    name: name ?? 'Error',
+    message: (name === undefined ? said : (message ?? '')).trimEnd(),
+    stack: text,
+  };
 }

@@ -14,7 +14,15 @@ import {
 import type { FunctionTable, TaskFunction } from './functions.ts';
 import { toJson } from './json.ts';
 import { isJobId, quote } from './options.ts';
-import { STATUSES, callOf, isPythons, statusOf, wholeNumberOf, type CallRecord, type Fields } from './record.ts';
+import {
+  STATUSES,
+  callOf,
+  isPythons,
+  statusOf,
+  wholeNumberOf,
+  type CallRecord,
+  type Fields,
+} from './record.ts';
 import { errorText } from './remote-error.ts';
 import type { Store } from './store.ts';
 import type { RunRef } from './worker-store.ts';
@@ -113,7 +121,8 @@ export class Run {
     const first = this.#reason === undefined;
     this.#reason = reason;
     if (!first) return;
-    if (this.#pending) this.#graceTimer = setTimeout(() => this.leave(), (this.#options.grace ?? GRACE) * 1000);
+    if (this.#pending)
+      this.#graceTimer = setTimeout(() => this.leave(), (this.#options.grace ?? GRACE) * 1000);
     this.#controller?.abort(reason);
   }
 
@@ -196,7 +205,10 @@ export class Run {
     if (!isJobId(this.jobId)) throw new InvalidJobError(this.jobId, `Its id is none: ${quote(this.jobId)}`);
     const status = statusOf(this.fields);
     if (status === undefined || !STATUSES.includes(status)) {
-      throw new InvalidJobError(this.jobId, `Its status is ${JSON.stringify(status ?? '')}, which is none: ${STATUSES.join(', ')} are`);
+      throw new InvalidJobError(
+        this.jobId,
+        `Its status is ${JSON.stringify(status ?? '')}, which is none: ${STATUSES.join(', ')} are`,
+      );
     }
     for (const name of ['result_ttl', 'failure_ttl', 'ttl']) wholeNumberOf(this.jobId, this.fields, name);
   }
@@ -207,7 +219,9 @@ export class Run {
       text = value === undefined ? 'null' : toJson(value, 'result');
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
-      return this.#failed(new InvalidResultError(this.jobId, `What ${this.call.functionName} returned is not JSON: ${why}`));
+      return this.#failed(
+        new InvalidResultError(this.jobId, `What ${this.call.functionName} returned is not JSON: ${why}`),
+      );
     }
     return {
       status: 'finished',

@@ -6,13 +6,13 @@ import type { QueueKeys } from './keys.ts';
 export type Argument = string | number | Buffer;
 type QueueKey = Exclude<keyof QueueKeys, 'name'> | 'claims';
 
-interface Definition<Key extends string, Unit extends QueueKey, Arg extends string> {
+interface Definition<Key extends string, K extends QueueKey, Arg extends string> {
   /** The verb; it names the script in error messages. */
   readonly name: string;
   /** Keys that stand once: each becomes a local of this name. */
   readonly keys?: readonly Key[];
   /** Keys that stand once a queue: `queue(i).list` and so on; `queues` is their number. */
-  readonly queueKeys?: readonly Unit[];
+  readonly queueKeys?: readonly K[];
   /** Arguments that stand once: each becomes a local of this name, a string. What follows them begins at `ARGV[rest]`. */
   readonly args?: readonly Arg[];
   /** Lua that several scripts share, put before the body. */

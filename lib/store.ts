@@ -136,7 +136,8 @@ export class Store {
     const found = (await this.#send('fetch jobs', 'read', redis => fetch.runRaw(redis, call))) as unknown[];
     return ids.map((id, i) => {
       const flat = found[i];
-      if (!Array.isArray(flat)) return new InvalidJobError(id, `The key of job ${id} does not hold a job: ${String(flat)}`);
+      if (!Array.isArray(flat))
+        return new InvalidJobError(id, `The key of job ${id} does not hold a job: ${String(flat)}`);
       return flat.length === 0 ? undefined : toFields(flat);
     });
   }
@@ -149,7 +150,9 @@ export class Store {
   async #readStates(ids: readonly string[]): Promise<(JobState | undefined)[]> {
     const { jobPrefix, resultsPrefix } = this.keys;
     const call = { keys: {}, args: { job_prefix: jobPrefix, results_prefix: resultsPrefix }, rest: [...ids] };
-    const states = (await this.#send('read jobs', 'read', redis => readState.runRaw(redis, call))) as unknown[];
+    const states = (await this.#send('read jobs', 'read', redis =>
+      readState.runRaw(redis, call),
+    )) as unknown[];
     return states.map(reply => toState(reply as (Buffer | null | Buffer[])[]));
   }
 
@@ -209,7 +212,9 @@ export class Store {
   /** Sends a worker a command; answers how many listened. */
   command(worker: string, command: Readonly<Record<string, string>>): Promise<number> {
     const channel = this.keys.commandChannel(worker);
-    return this.#send('send a command', 'repeatable', redis => redis.publish(channel, JSON.stringify(command)));
+    return this.#send('send a command', 'repeatable', redis =>
+      redis.publish(channel, JSON.stringify(command)),
+    );
   }
 
   count(queue: QueueKeys): Promise<number> {
@@ -246,9 +251,17 @@ export class Store {
   }
 
   /** Number of members of a registry, and those of the ranks asked for. */
-  async registry(key: string, expires: boolean, first: number, last: number): Promise<[count: number, members: string[]]> {
+  async registry(
+    key: string,
+    expires: boolean,
+    first: number,
+    last: number,
+  ): Promise<[count: number, members: string[]]> {
     const call = { keys: { registry: key }, args: { expires: expires ? '1' : '0', first, last } };
-    return (await this.#send('read a registry', 'read', redis => listRegistry.run(redis, call))) as [number, string[]];
+    return (await this.#send('read a registry', 'read', redis => listRegistry.run(redis, call))) as [
+      number,
+      string[],
+    ];
   }
 
   /** Runs a script on the queue a job is said to be on, and on the one it really is on where that was wrong. */
@@ -259,7 +272,9 @@ export class Store {
     run: (redis: Redis, unit: QueueKeys) => Promise<unknown>,
   ): Promise<Taken> {
     const unit = this.keys.queue(queue);
-    const [was = '', worker = '', executionId = ''] = (await this.#send(what, kind, redis => run(redis, unit))) as string[];
+    const [was = '', worker = '', executionId = ''] = (await this.#send(what, kind, redis =>
+      run(redis, unit),
+    )) as string[];
     return was === 'elsewhere' ? this.#onItsQueue(worker, kind, what, run) : { was, worker, executionId };
   }
 
@@ -267,7 +282,11 @@ export class Store {
    * Sends a call once there is a connection, and waits for the reply no longer than the deadline. What may be repeated
    * is sent again over a new connection while there is time.
    */
-  async #send<T>(what: string, kind: 'read' | 'write' | 'repeatable', call: (redis: Redis) => Promise<T>): Promise<T> {
+  async #send<T>(
+    what: string,
+    kind: 'read' | 'write' | 'repeatable',
+    call: (redis: Redis) => Promise<T>,
+  ): Promise<T> {
     const link = this.#link;
     const ends = performance.now() + link.deadlineMs;
     let sent = false;
@@ -312,7 +331,9 @@ function textIn(value: Buffer | null | Buffer[] | undefined): string | undefined
 }
 
 function refused(what: string, error: Error): RedisRefusedError {
-  const hint = error.message.startsWith('OOM') ? ' (Redis is full: raise its maxmemory, or take jobs off it)' : '';
+  const hint = error.message.startsWith('OOM')
+    ? ' (Redis is full: raise its maxmemory, or take jobs off it)'
+    : '';
   return new RedisRefusedError(`Redis refused to ${what}: ${error.message}${hint}`, { cause: error });
 }
 

@@ -137,7 +137,11 @@ export class WorkerStore {
         executionId: runPrefix + runSuffix(i),
         fields,
       })),
-      dropped: dropped.map(([queue, id, reason]) => ({ place: queue - 1, id: id.toString(), reason: reason.toString() })),
+      dropped: dropped.map(([queue, id, reason]) => ({
+        place: queue - 1,
+        id: id.toString(),
+        reason: reason.toString(),
+      })),
       more: more === 0 ? 'no' : more === 1 ? 'yes' : 'suspended',
     };
   }

@@ -11,14 +11,17 @@ import { clock, sound } from './parts.ts';
  * Reply, for each job: 1 for queued, 0 where an earlier sending of this call did it, or a text: `duplicate:<status>`,
  * `elsewhere:<queue>` (a job of this id has ended on another queue), or `error:<text>`.
  */
-export const enqueue: Script<'all', 'list' | 'finished' | 'failed' | 'canceled', 'job_prefix' | 'results_prefix' | 'queue_name' | 'listed' | 'count'> =
-  new Script({
-    name: 'enqueue',
-    keys: ['all'],
-    queueKeys: ['list', 'finished', 'failed', 'canceled'],
-    args: ['job_prefix', 'results_prefix', 'queue_name', 'listed', 'count'],
-    parts: [clock, sound],
-    body: `
+export const enqueue: Script<
+  'all',
+  'list' | 'finished' | 'failed' | 'canceled',
+  'job_prefix' | 'results_prefix' | 'queue_name' | 'listed' | 'count'
+> = new Script({
+  name: 'enqueue',
+  keys: ['all'],
+  queueKeys: ['list', 'finished', 'failed', 'canceled'],
+  args: ['job_prefix', 'results_prefix', 'queue_name', 'listed', 'count'],
+  parts: [clock, sound],
+  body: `
 local q = queue(1)
 local ended = { finished = true, failed = true, stopped = true, canceled = true }
 sound(q, { 'finished', 'failed', 'canceled' })
@@ -65,4 +68,4 @@ end
 if #back > 0 then redis.call('RPUSH', q.list, unpack(back)) end
 if #front > 0 then redis.call('LPUSH', q.list, unpack(front)) end
 return replies`,
-  });
+});

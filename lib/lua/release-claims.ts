@@ -2,7 +2,7 @@
 import { Script } from '../script.ts';
 
 /** Reply: how many ids went back. */
-export const releaseClaims: Script<never, 'list' | 'claims', never> = new Script({
+export const releaseClaims: Script<never, 'list' | 'claims'> = new Script({
   name: 'release_claims',
   queueKeys: ['list', 'claims'],
   allowOom: true,

@@ -3,14 +3,15 @@ import { Script } from '../script.ts';
 import { clock } from './parts.ts';
 
 /** Reply: 1, or 0 where the worker was not registered any more. */
-export const unregister: Script<'worker' | 'workers', 'workers' | 'claimants' | 'claims', 'name'> = new Script({
-  name: 'unregister',
-  keys: ['worker', 'workers'],
-  queueKeys: ['workers', 'claimants', 'claims'],
-  args: ['name'],
-  parts: [clock],
-  allowOom: true,
-  body: `
+export const unregister: Script<'worker' | 'workers', 'workers' | 'claimants' | 'claims', 'name'> =
+  new Script({
+    name: 'unregister',
+    keys: ['worker', 'workers'],
+    queueKeys: ['workers', 'claimants', 'claims'],
+    args: ['name'],
+    parts: [clock],
+    allowOom: true,
+    body: `
 redis.call('SREM', workers, worker)
 for i = 1, queues do
   redis.call('SREM', queue(i).workers, worker)
@@ -22,4 +23,4 @@ redis.call('HDEL', worker, 'current_job')
 redis.call('HSET', worker, 'death', timestamp())
 redis.call('EXPIRE', worker, 60)
 return 1`,
-});
+  });

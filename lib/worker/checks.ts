@@ -14,10 +14,14 @@ export async function checkRedis(redis: Redis, { connections, allowEviction }: N
   const info = parseInfo(await redis.info());
   const version = info.get('redis_version') ?? 'unknown';
   if (Number.parseInt(version, 10) < 7) {
-    throw new RedisSettingError(`Redis is version ${version}: 7.0 or later is needed (or Valkey 7.2 or later)`);
+    throw new RedisSettingError(
+      `Redis is version ${version}: 7.0 or later is needed (or Valkey 7.2 or later)`,
+    );
   }
   if (info.get('cluster_enabled') === '1') {
-    throw new RedisSettingError("This is a Redis Cluster: RQ's keys do not share a hash slot. Use one Redis, or Sentinel");
+    throw new RedisSettingError(
+      "This is a Redis Cluster: RQ's keys do not share a hash slot. Use one Redis, or Sentinel",
+    );
   }
   const policy = info.get('maxmemory_policy');
   if (policy !== undefined && policy !== 'noeviction' && !allowEviction) {

@@ -49,7 +49,9 @@ export class Heartbeat {
   /** Registers the worker. */
   async start(): Promise<void> {
     await this.#beat();
-    this.#timer = setInterval(() => (this.#turn ??= this.#tick().finally(() => (this.#turn = undefined))), REPORT_MS);
+    this.#timer = setInterval(() => {
+      this.#turn ??= this.#tick().finally(() => (this.#turn = undefined));
+    }, REPORT_MS);
     this.#timer.unref();
   }
 
@@ -99,7 +101,11 @@ export class Heartbeat {
     const { state, currentJob } = this.#hooks.state();
     const [finished, failed, seconds] = [this.#finished, this.#failed, this.#seconds];
     const sentAt = performance.now();
-    await this.#store.heartbeat(this.#link.redis, { state, currentJob, finished, failed, seconds }, this.#fields);
+    await this.#store.heartbeat(
+      this.#link.redis,
+      { state, currentJob, finished, failed, seconds },
+      this.#fields,
+    );
     this.#beatAt = sentAt;
     this.#said = `${state} ${currentJob}`;
     this.#finished -= finished;
@@ -120,7 +126,8 @@ export class Heartbeat {
 
 function ownAddress(): string {
   for (const addresses of Object.values(networkInterfaces())) {
-    for (const { address, family, internal } of addresses ?? []) if (family === 'IPv4' && !internal) return address;
+    for (const { address, family, internal } of addresses ?? [])
+      if (family === 'IPv4' && !internal) return address;
   }
   return '127.0.0.1';
 }

@@ -2,7 +2,13 @@
 import { stat } from 'node:fs/promises';
 import { extname, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { checkFunctionName, register, type FunctionSource, type FunctionTable, type TaskFunction } from '../functions.ts';
+import {
+  checkFunctionName,
+  register,
+  type FunctionSource,
+  type FunctionTable,
+  type TaskFunction,
+} from '../functions.ts';
 import { escapeControls, quote } from '../options.ts';
 
 /** Milliseconds after which a module that is still loading is named. */
@@ -23,11 +29,15 @@ export async function loadFunctions(
     try {
       if (path === '') throw new TypeError(`[prefix=]module is accepted, not ${quote(given)}`);
       if (prefix !== '') checkFunctionName(prefix);
-      const slow = setTimeout(() => warn(`${path} has been loading for ${SLOW_MS / 1000} s: does it await without end?`), SLOW_MS);
+      const slow = setTimeout(
+        () => warn(`${path} has been loading for ${SLOW_MS / 1000} s: does it await without end?`),
+        SLOW_MS,
+      );
       const source = await importModule(path).finally(() => clearTimeout(slow));
       register(table, source, { prefix, warn: text => warn(`${path}: ${text}`) });
     } catch (error) {
-      const said = error instanceof Error ? (error.message === '' ? error.name : error.message) : String(error);
+      const said =
+        error instanceof Error ? (error.message === '' ? error.name : error.message) : String(error);
       const line = escapeControls(said.split('\n', 1)[0] ?? '');
       throw new TypeError(`Functions can't be loaded from ${quote(path)}: ${line}`, { cause: error });
     }
@@ -45,7 +55,12 @@ async function importModule(path: string): Promise<FunctionSource> {
   try {
     return (await import(pathToFileURL(file).href)) as FunctionSource;
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ERR_UNKNOWN_FILE_EXTENSION' && extname(file) !== '.js') {
+    if (
+      error instanceof Error &&
+      'code' in error &&
+      error.code === 'ERR_UNKNOWN_FILE_EXTENSION' &&
+      extname(file) !== '.js'
+    ) {
       throw new TypeError(
         `Node ${process.versions.node} can't run ${extname(file)} files itself: use Node 22.18 or later, or a loader ` +
           '(NODE_OPTIONS="--import tsx"), or name the compiled .js file',

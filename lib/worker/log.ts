@@ -17,8 +17,14 @@ type Source = Pick<EventEmitter<WorkerEvents>, 'on'> & { readonly name: string }
 /** Writes what happens to a worker to a logger. */
 export function logTo(worker: Source, logger: Logger, descriptions: boolean): void {
   const own = { worker: worker.name };
-  const of = ({ jobId, queue, functionName }: JobEvent): object => ({ ...own, job_id: jobId, queue, function: functionName });
-  const title = ({ queue, jobId }: JobEvent, text: string): string => `${queue}: ${escapeControls(text)} (${jobId})`;
+  const of = ({ jobId, queue, functionName }: JobEvent): object => ({
+    ...own,
+    job_id: jobId,
+    queue,
+    function: functionName,
+  });
+  const title = ({ queue, jobId }: JobEvent, text: string): string =>
+    `${queue}: ${escapeControls(text)} (${jobId})`;
 
   worker
     .on('disconnected', error => logger.error(own, `${escapeControls(error.message)}; trying again`))
@@ -34,31 +40,54 @@ export function logTo(worker: Source, logger: Logger, descriptions: boolean): vo
     })
     .on('jobFailed', job => {
       const err = { type: nameOf(job.error), message: messageOf(job.error), stack: job.text };
-      logger.error({ ...of(job), duration_ms: Math.round(job.seconds * 1000), err }, title(job, 'Job failed'));
+      logger.error(
+        { ...of(job), duration_ms: Math.round(job.seconds * 1000), err },
+        title(job, 'Job failed'),
+      );
     })
     .on('jobStopped', job => logger.info(of(job), title(job, 'Job stopped')))
     .on('jobReturned', job => logger.info(of(job), title(job, 'Job given back to the front of the queue')))
-    .on('jobLost', job => logger.warn(of(job), title(job, 'This run is not the job’s any more, its outcome was dropped')))
-    .on('jobOverdue', job => logger.warn(of(job), title(job, 'Its function does not end: its slot was given up')))
+    .on('jobLost', job =>
+      logger.warn(of(job), title(job, 'This run is not the job’s any more, its outcome was dropped')),
+    )
+    .on('jobOverdue', job =>
+      logger.warn(of(job), title(job, 'Its function does not end: its slot was given up')),
+    )
     .on('jobDropped', ({ jobId, queue, reason }) => {
       const level = reason === 'gone' ? 'debug' : 'warn';
       const fields = { ...own, job_id: jobId, queue };
-      logger[level](fields, `${queue}: Dropped id ${escapeControls(jobId).slice(0, 200)}: ${escapeControls(reason)}`);
+      logger[level](
+        fields,
+        `${queue}: Dropped id ${escapeControls(jobId).slice(0, 200)}: ${escapeControls(reason)}`,
+      );
     })
     .on('recovered', (queue, ids) =>
-      logger.warn({ ...own, queue, job_ids: ids }, `${queue}: Taken back from a worker that is gone: ${ids.join(', ')}`),
+      logger.warn(
+        { ...own, queue, job_ids: ids },
+        `${queue}: Taken back from a worker that is gone: ${ids.join(', ')}`,
+      ),
     )
     .on('abandoned', (queue, ids) =>
-      logger.error({ ...own, queue, job_ids: ids }, `${queue}: Abandoned too often, failed: ${ids.join(', ')}`),
+      logger.error(
+        { ...own, queue, job_ids: ids },
+        `${queue}: Abandoned too often, failed: ${ids.join(', ')}`,
+      ),
     )
     .on('suspended', () => logger.info(own, 'Work is suspended: no new job is taken until it is resumed'))
     .on('resumed', () => logger.info(own, 'Work is resumed'))
     .on('warning', text => logger.warn(own, escapeControls(text)))
-    .on('error', error => logger.error({ ...own, err: { type: error.name, message: error.message, stack: error.stack } }, error.message))
+    .on('error', error =>
+      logger.error(
+        { ...own, err: { type: error.name, message: error.message, stack: error.stack } },
+        error.message,
+      ),
+    )
     .on('stopping', kind =>
       logger.info(
         own,
-        kind === 'warm' ? 'Warm shut down requested: running jobs may finish' : 'Cold shut down: running jobs are given back',
+        kind === 'warm'
+          ? 'Warm shut down requested: running jobs may finish'
+          : 'Cold shut down: running jobs are given back',
       ),
     )
     .on('stopped', () => logger.info(own, 'Stopped'));
@@ -66,7 +95,9 @@ export function logTo(worker: Source, logger: Logger, descriptions: boolean): vo
 
 function kept(ttl: number): string {
   if (ttl === 0) return 'Result discarded immediately';
-  return ttl < 0 ? 'Result will never expire, clean up result key manually' : `Result is kept for ${ttl} seconds`;
+  return ttl < 0
+    ? 'Result will never expire, clean up result key manually'
+    : `Result is kept for ${ttl} seconds`;
 }
 
 function nameOf(error: unknown): string {

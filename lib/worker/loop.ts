@@ -6,7 +6,14 @@ import { LeaseLostError, ShutdownError, StopRequestedError } from '../errors.ts'
 import type { FunctionTable } from '../functions.ts';
 import { Run, type Ended, type Outcome, type RunOptions } from '../run.ts';
 import type { Store } from '../store.ts';
-import type { AdvanceReply, AdvanceRequest, DequeueStrategy, HandIn, RunRef, WorkerStore } from '../worker-store.ts';
+import type {
+  AdvanceReply,
+  AdvanceRequest,
+  DequeueStrategy,
+  HandIn,
+  RunRef,
+  WorkerStore,
+} from '../worker-store.ts';
 import { Slots } from './slots.ts';
 import { Waits } from './waits.ts';
 
@@ -116,7 +123,9 @@ export class Loop {
   /** The job that has run longest, '' for none. */
   currentJob(): string {
     const [first, ...others] = this.#running.all();
-    return first === undefined ? '' : others.reduce((oldest, run) => (run.began < oldest.began ? run : oldest), first).jobId;
+    return first === undefined
+      ? ''
+      : others.reduce((oldest, run) => (run.began < oldest.began ? run : oldest), first).jobId;
   }
 
   /** Takes no more jobs, and puts back what idle waits took. `finished` resolves when the running ones have ended. */
@@ -267,7 +276,8 @@ export class Loop {
     this.#asked -= want;
     this.#backoffMs = 0;
     reply.answers.forEach((answer, i) => this.#answered(handIns[i] as Settled, answer));
-    for (const { place, id, reason } of reply.dropped) this.#hooks.dropped(this.#queueName(place), id, reason);
+    for (const { place, id, reason } of reply.dropped)
+      this.#hooks.dropped(this.#queueName(place), id, reason);
     if (want > 0 || claims.size > 0) this.#learn(reply.more);
     if (reply.jobs.length > 0) await this.#take(reply.jobs);
     this.#kick();
@@ -290,7 +300,11 @@ export class Loop {
   #answered(run: Settled, answer: AdvanceReply['answers'][number]): void {
     if (answer === 'accepted') return this.#hooks.ended(run, run.ended, run.seconds);
     if (answer === 'wrong type') {
-      this.#hooks.failed(new Error(`A key of queue ${run.queue} has the wrong type: job ${run.jobId} runs again after its lease`));
+      this.#hooks.failed(
+        new Error(
+          `A key of queue ${run.queue} has the wrong type: job ${run.jobId} runs again after its lease`,
+        ),
+      );
     }
     this.#hooks.lost(run);
   }

@@ -108,7 +108,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
       throw new TypeError(`queues must be a queue name, or an array of at least one, not ${quote(queues)}`);
     }
     this.queues = [...new Set(names.map(name => checkName(name, 'queue name')))];
-    this.name = given.name === undefined ? randomUUID().replaceAll('-', '') : checkName(given.name, 'worker name');
+    this.name =
+      given.name === undefined ? randomUUID().replaceAll('-', '') : checkName(given.name, 'worker name');
     this.#keys = new Keys(given.prefix === undefined ? undefined : checkName(given.prefix, 'prefix'));
     this.#concurrency = checkCount(given.concurrency ?? CONCURRENCY, 'concurrency', 1);
     checkKnown(given.dequeueStrategy ?? 'default', STRATEGIES, 'dequeueStrategy');
@@ -127,11 +128,16 @@ export class Worker extends EventEmitter<WorkerEvents> {
    * @throws {RedisSettingError} where this Redis can't keep what is promised.
    */
   work(options?: WorkOptions): Promise<void> {
-    const { burst = false, maxJobs, maxIdleTime } = checkOptions(options, ['burst', 'maxJobs', 'maxIdleTime'], 'work');
+    const {
+      burst = false,
+      maxJobs,
+      maxIdleTime,
+    } = checkOptions(options, ['burst', 'maxJobs', 'maxIdleTime'], 'work');
     checkFlag(burst, 'burst');
     if (maxJobs !== undefined) checkCount(maxJobs, 'maxJobs', 1);
     const maxIdleMs = maxIdleTime === undefined ? Infinity : parseDuration(maxIdleTime, 'maxIdleTime') * 1000;
-    if (this.#working !== undefined) throw new RqError('RQ_WORKER_USED', 'A worker works once: make a new one');
+    if (this.#working !== undefined)
+      throw new RqError('RQ_WORKER_USED', 'A worker works once: make a new one');
     this.#working = this.#work(burst, maxJobs ?? Infinity, maxIdleMs);
     return this.#working;
   }
@@ -249,7 +255,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
 
   /** Resolves when a stopping worker has run out of patience with a Redis that does not take the last outcomes. */
   async #flushed(loop: Loop): Promise<void> {
-    while (this.#stopping === undefined || loop.busy > 0) await new Promise(resolve => setTimeout(resolve, 100).unref());
+    while (this.#stopping === undefined || loop.busy > 0)
+      await new Promise(resolve => setTimeout(resolve, 100).unref());
     await new Promise(resolve => setTimeout(resolve, FLUSH_MS).unref());
   }
 
@@ -292,7 +299,9 @@ export class Worker extends EventEmitter<WorkerEvents> {
 
   #failed(error: unknown): void {
     // a lost connection has an event of its own
-    const lost = error instanceof Error && /^(Connection is closed|Stream isn't writeable|Reached the max retries)/.test(error.message);
+    const lost =
+      error instanceof Error &&
+      /^(Connection is closed|Stream isn't writeable|Reached the max retries)/.test(error.message);
     if (lost || this.listenerCount('error') === 0) return;
     this.emit('error', error instanceof Error ? error : new Error(String(error)));
   }
@@ -311,8 +320,10 @@ function toTable(functions: FunctionSource | FunctionTable, warn: (text: string)
   try {
     register(table, functions as FunctionSource, { warn });
   } catch (error) {
-    throw new TypeError(`functions can't be registered: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw new TypeError(
+      `functions can't be registered: ${error instanceof Error ? error.message : String(error)}`,
+      { cause: error },
+    );
   }
   return table;
 }
-

@@ -1,0 +1,71 @@
+/** Functions that spec jobs call, in this process and in worker processes. */
+import { appendFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { getCurrentJob } from 'rq-node';
+
+/** @param {number[]} numbers */
+export const sum = numbers => numbers.reduce((a, b) => a + b, 0);
+
+/** @param {number} x @param {number} y */
+export const add = (x, y) => x + y;
+
+/** @param {unknown[]} args */
+export const echo = (...args) => args;
+
+export const nothing = () => {};
+
+/** @param {string} message */
+export const fail = message => {
+  throw new RangeError(message);
+};
+
+export const notJson = () => ({ when: [new Date(0)] });
+
+/**
+ * Ends when it is told to, or after a time.
+ * @param {number} ms
+ */
+export const waitForAbort = async ms => {
+  const job = getCurrentJob();
+  await sleep(ms, undefined, { signal: /** @type {AbortSignal} */ (job?.signal) });
+  return 'not aborted';
+};
+
+/** Takes no notice of its signal. @param {number} ms */
+export const stubborn = async ms => {
+  await sleep(ms);
+  return 'done';
+};
+
+/** Holds up the event loop. @param {number} ms */
+export const block = ms => {
+  const end = Date.now() + ms;
+  while (Date.now() < end);
+  return 'unblocked';
+};
+
+/**
+ * Appends a line when it starts and one when it ends: a ledger outside Redis.
+ * @param {string} file @param {string} id @param {number} ms
+ */
+export const ledger = async (file, id, ms) => {
+  appendFileSync(file, `start ${id} ${process.pid}\n`);
+  if (ms > 0) await sleep(ms);
+  appendFileSync(file, `end ${id} ${process.pid}\n`);
+  return id;
+};
+
+/** What a function can learn of its job. */
+export const whoAmI = async () => {
+  const job = getCurrentJob();
+  await sleep(1);
+  return { same: getCurrentJob() === job, id: job?.id, origin: job?.origin, meta: job?.meta };
+};
+
+/** @param {Record<string, unknown>} more */
+export const addMeta = async more => {
+  const job = getCurrentJob();
+  if (job === undefined) throw new Error('not in a job');
+  job.meta = { ...job.meta, ...more };
+  await job.saveMeta();
+};
