@@ -15,6 +15,7 @@ interface Flags {
   readonly maxIdleTime?: string;
   readonly resultsTtl?: string;
   readonly shutdownTimeout?: string;
+  readonly lease?: string;
   readonly dequeueStrategy: DequeueStrategy;
   readonly allowEviction?: boolean;
   readonly verbose?: boolean;
@@ -42,6 +43,7 @@ const command = new Command('rq-worker')
   .option('--max-idle-time <duration>', 'end after this long without a job (30, 5m, …)')
   .option('--results-ttl <duration>', 'how long results are kept by default (default: 500 s)')
   .option('--shutdown-timeout <duration>', 'how long a stop waits for running jobs (default: 25 s)')
+  .option('--lease <duration>', 'how long a job of a dead worker stays its own (default: 30 s)')
   .addOption(
     new Option('--dequeue-strategy <strategy>', 'order of the queues')
       .choices(['default', 'round_robin', 'random'])
@@ -114,6 +116,7 @@ async function run(
       ...(flags.url === undefined ? {} : { connection: flags.url }),
       ...(flags.name === undefined ? {} : { name: flags.name }),
       ...(flags.resultsTtl === undefined ? {} : { resultTtl: flags.resultsTtl }),
+      ...(flags.lease === undefined ? {} : { lease: flags.lease }),
       ...(flags.shutdownTimeout === undefined ? {} : { shutdownTimeout: flags.shutdownTimeout }),
     });
   } catch (error) {

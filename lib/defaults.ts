@@ -25,14 +25,14 @@ export const WAIT_RECHECK_MS = 5_000;
 export const CONCURRENCY = 1;
 /** Most jobs that one advance takes. */
 export const ADVANCE_BATCH = 500;
-/** How long a run is the worker's own without a renewal. */
+/** How long a run is the worker's own without a renewal. It is renewed, and the worker heard of, three times as often. */
 export const LEASE = 30;
 /** Added to a lease's end in the registry's score, so that Python's sweeps never come before ours. */
 export const LEASE_MARGIN = 60;
-/** Milliseconds between two renewals, and between two heartbeats. */
-export const HEARTBEAT_MS = 10_000;
-/** How long a worker's hash outlives its last heartbeat. */
-export const WORKER_TTL = 40;
+/** The shortest lease: renewals, and a busy event loop, need room in it. */
+export const LEAST_LEASE = 3;
+/** How much longer than a lease a worker's hash outlives its last heartbeat. */
+export const WORKER_TTL_MARGIN = 10;
 /** Milliseconds between two looks whether the worker's state is to be written anew. */
 export const REPORT_MS = 1_000;
 /** Milliseconds between two sweeps of a queue, whichever worker does them. */

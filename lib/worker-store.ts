@@ -10,7 +10,7 @@ import {
   MAX_RECOVERIES,
   SWEEP_BATCH,
   SWEEP_MS,
-  WORKER_TTL,
+  WORKER_TTL_MARGIN,
 } from './defaults.ts';
 import type { Keys, QueueKeys } from './keys.ts';
 import { advance, runSuffix } from './lua/advance.ts';
@@ -82,7 +82,8 @@ export class WorkerStore {
   readonly worker: string;
   readonly queues: readonly string[];
   readonly #units: readonly (QueueKeys & { readonly claims: string })[];
-  readonly #lease: number;
+  /** Seconds that a run is this worker's without a renewal. */
+  readonly lease: number;
   /** Marks every execution id of this worker: 64 random bits. */
   readonly #tag: string = `n${randomBytes(8).toString('hex')}`;
   #calls = 0;
@@ -94,7 +95,12 @@ export class WorkerStore {
     this.worker = worker;
     this.queues = queues;
     this.#units = queues.map(name => ({ ...keys.queue(name), claims: keys.claims(worker, name) }));
-    this.#lease = lease + LEASE_MARGIN;
+    this.lease = lease;
+  }
+
+  /** Seconds that the worker's hash outlives its last heartbeat. */
+  get ttl(): number {
+    return Math.ceil(this.lease) + WORKER_TTL_MARGIN;
   }
 
   /** The list that a blocking read of the queue moves an id to. */
@@ -119,7 +125,7 @@ export class WorkerStore {
         queue_names: this.queues.join(','),
         worker: this.worker,
         run_prefix: runPrefix,
-        lease: this.#lease,
+        lease: this.lease + LEASE_MARGIN,
         want,
         order: strategy,
         turn: strategy === 'random' ? Math.floor(Math.random() * 0x7fffffff) : this.#turn,
@@ -152,7 +158,7 @@ export class WorkerStore {
     const anew = await heartbeat.run(redis, {
       keys: { worker: this.keys.worker(this.worker), workers: this.keys.workers },
       queues: this.#units,
-      args: { name: this.worker, ttl: WORKER_TTL, state, job: currentJob, finished, failed, seconds },
+      args: { name: this.worker, ttl: this.ttl, state, job: currentJob, finished, failed, seconds },
       rest: [...fields],
     });
     return anew === 1;
@@ -171,7 +177,7 @@ export class WorkerStore {
     return (await renew.run(redis, {
       keys: {},
       queues: this.#units,
-      args: { job_prefix: this.keys.jobPrefix, lease: this.#lease },
+      args: { job_prefix: this.keys.jobPrefix, lease: this.lease + LEASE_MARGIN },
       rest: runs.flatMap(({ place, jobId, executionId }) => [place + 1, jobId, executionId]),
     })) as string[];
   }

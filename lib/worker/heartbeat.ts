@@ -1,7 +1,7 @@
 /** What a worker says while it lives: that it does, what it is doing, and that its runs are still its own. */
 import { hostname, networkInterfaces } from 'node:os';
 import type { Link } from '../connection.ts';
-import { HEARTBEAT_MS, REPORT_MS, WORKER_TTL } from '../defaults.ts';
+import { REPORT_MS } from '../defaults.ts';
 import { VERSION } from '../version.ts';
 import type { Report, RunRef, WorkerStore } from '../worker-store.ts';
 
@@ -21,6 +21,8 @@ export class Heartbeat {
   readonly #link: Link;
   readonly #hooks: HeartbeatHooks;
   readonly #fields: readonly string[];
+  /** Milliseconds between two heartbeats, and between two renewals. */
+  readonly #every: number;
   #timer: NodeJS.Timeout | undefined;
   #said = '';
   #beatAt = -Infinity;
@@ -36,6 +38,7 @@ export class Heartbeat {
     this.#store = store;
     this.#link = link;
     this.#hooks = hooks;
+    this.#every = (store.lease * 1000) / 3;
     this.#fields = [
       ['queues', store.queues.join(',')],
       ['pid', String(process.pid)],
@@ -82,7 +85,7 @@ export class Heartbeat {
    * is not are looked for no more.
    */
   get fresh(): boolean {
-    return performance.now() - this.#beatAt < (WORKER_TTL * 1000) / 2;
+    return performance.now() - this.#beatAt < (this.#store.ttl * 1000) / 2;
   }
 
   async #tick(): Promise<void> {
@@ -90,8 +93,8 @@ export class Heartbeat {
     try {
       const now = performance.now();
       const { state, currentJob } = this.#hooks.state();
-      if (now - this.#beatAt >= HEARTBEAT_MS || `${state} ${currentJob}` !== this.#said) await this.#beat();
-      if (now - this.#renewedAt >= HEARTBEAT_MS) await this.#renew();
+      if (now - this.#beatAt >= this.#every || `${state} ${currentJob}` !== this.#said) await this.#beat();
+      if (now - this.#renewedAt >= this.#every) await this.#renew();
     } catch (error) {
       this.#hooks.failed(error);
     }

@@ -2,7 +2,16 @@
 import { EventEmitter } from 'node:events';
 import { randomUUID } from 'node:crypto';
 import { Link, type ConnectionOption } from '../connection.ts';
-import { BACKOFF_MS, CONCURRENCY, GRACE, QUEUE, RESULT_TTL, SHUTDOWN_TIMEOUT } from '../defaults.ts';
+import {
+  BACKOFF_MS,
+  CONCURRENCY,
+  GRACE,
+  LEASE,
+  LEAST_LEASE,
+  QUEUE,
+  RESULT_TTL,
+  SHUTDOWN_TIMEOUT,
+} from '../defaults.ts';
 import { parseDuration, storedTtl, type Duration } from '../duration.ts';
 import { ConnectionError, RqError } from '../errors.ts';
 import { register, type FunctionSource, type FunctionTable, type TaskFunction } from '../functions.ts';
@@ -36,6 +45,11 @@ export interface WorkerOptions {
   readonly shutdownTimeout?: Duration;
   /** How long a function may go on after its signal was aborted before it is left behind; 5 s by default. */
   readonly grace?: Duration;
+  /**
+   * How long a run is this worker's without word of it; 30 s by default, 3 s at least. When a worker dies, its jobs are
+   * back on their queues this long, and a sweep of 5 s, later.
+   */
+  readonly lease?: Duration;
   /** Order of the queues: strictly as given (`default`), each in turn (`round_robin`), or by chance (`random`). */
   readonly dequeueStrategy?: DequeueStrategy;
   /** Works on a Redis that may evict keys, and so lose jobs. `false` by default. */
@@ -64,6 +78,7 @@ const WORKER_OPTIONS = [
   'resultTtl',
   'shutdownTimeout',
   'grace',
+  'lease',
   'dequeueStrategy',
   'allowEviction',
   'logger',
@@ -93,6 +108,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
   readonly #resultTtl: number;
   readonly #shutdownTimeout: number;
   readonly #grace: number;
+  readonly #lease: number;
   #working: Promise<void> | undefined;
   #stopping: 'warm' | 'cold' | undefined;
   #loop: Loop | undefined;
@@ -117,6 +133,10 @@ export class Worker extends EventEmitter<WorkerEvents> {
     this.#resultTtl = storedTtl(given.resultTtl ?? RESULT_TTL, 'resultTtl');
     this.#shutdownTimeout = parseDuration(given.shutdownTimeout ?? SHUTDOWN_TIMEOUT, 'shutdownTimeout');
     this.#grace = parseDuration(given.grace ?? GRACE, 'grace');
+    this.#lease = parseDuration(given.lease ?? LEASE, 'lease');
+    if (this.#lease < LEAST_LEASE) {
+      throw new RangeError(`lease must be ${LEAST_LEASE} seconds or more, not ${quote(given.lease)}`);
+    }
     if (given.allowEviction !== undefined) checkFlag(given.allowEviction, 'allowEviction');
     this.#functions = toTable(given.functions, text => process.nextTick(() => this.emit('warning', text)));
     this.#options = given;
@@ -172,7 +192,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
     const commandLink = link.duplicate({ persistent: true });
     this.#links = [link, control, commandLink];
     const jobs = new Store(control, this.#keys);
-    const store = new WorkerStore(this.#keys, this.name, this.queues);
+    const store = new WorkerStore(this.#keys, this.name, this.queues, this.#lease);
     let heartbeat: Heartbeat | undefined;
     let janitor: Janitor | undefined;
     try {

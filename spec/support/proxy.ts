@@ -7,6 +7,7 @@ export class Proxy {
   readonly #pairs: Set<readonly [client: Socket, upstream: Socket]> = new Set();
   #lose: string | undefined;
   #lost: (() => void) | undefined;
+  #stalled = false;
 
   private constructor(server: Server) {
     this.#server = server;
@@ -35,8 +36,14 @@ export class Proxy {
     return new Promise(resolve => (this.#lost = resolve));
   }
 
+  /** Keeps back what Redis says from now on, until the next cut. */
+  stall(): void {
+    this.#stalled = true;
+  }
+
   /** Cuts every connection there is now. */
   cut(): void {
+    this.#stalled = false;
     for (const [client, upstream] of this.#pairs) {
       client.destroy();
       upstream.destroy();
@@ -70,7 +77,7 @@ export class Proxy {
         // Redis has done it, and nobody will hear
         end();
         this.#lost?.();
-      } else client.write(chunk);
+      } else if (!this.#stalled) client.write(chunk);
     });
     for (const socket of pair) socket.on('close', end).on('error', end);
   }
