@@ -17,7 +17,10 @@ export interface TaskOptions extends Omit<EnqueueOptions, 'jobId' | 'kwargs'> {
   readonly queue?: string;
 }
 
-const TASKS: WeakMap<TaskFunction, TaskOptions> = new WeakMap();
+/** Shared by all copies of this package in the process, as in `run.ts`. */
+const SHARED = Symbol.for('rq-node.tasks');
+const shared = globalThis as typeof globalThis & { [SHARED]?: WeakMap<TaskFunction, TaskOptions> };
+const TASKS: WeakMap<TaskFunction, TaskOptions> = (shared[SHARED] ??= new WeakMap());
 const TASK_OPTIONS = [
   'name',
   'queue',

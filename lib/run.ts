@@ -54,7 +54,10 @@ export interface RunOptions {
   readonly grace?: number;
 }
 
-const current: AsyncLocalStorage<Run> = new AsyncLocalStorage();
+/** Shared by all copies of this package in the process: a worker installed globally runs modules that import their own. */
+const SHARED = Symbol.for('rq-node.currentRun');
+const shared = globalThis as typeof globalThis & { [SHARED]?: AsyncLocalStorage<Run> };
+const current: AsyncLocalStorage<Run> = (shared[SHARED] ??= new AsyncLocalStorage());
 
 /** The run that the calling code belongs to, however deep in asynchronous calls. */
 export function currentRun(): Run | undefined {
