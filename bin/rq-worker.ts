@@ -123,6 +123,13 @@ async function run(
     return complain(USAGE, messageOf(error));
   }
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void worker.stop());
+  // a promise that a job left unhandled is that job's fault, and no reason to end the others
+  process.on('unhandledRejection', reason => {
+    logger.error(
+      { err: reason },
+      'A promise that nobody waited for was rejected: is an await missing in a job?',
+    );
+  });
   try {
     if (flags.pid !== undefined) writeFileSync(flags.pid, `${process.pid}\n`);
     await worker.work({

@@ -40,7 +40,8 @@ export class Link {
   readonly #persistent: boolean;
   #closed = false;
   #connecting: Promise<void> | undefined;
-  #lastError: Error | undefined;
+  /** The last thing that went wrong with it. */
+  lastError: Error | undefined;
 
   private constructor(
     redis: Redis,
@@ -54,7 +55,7 @@ export class Link {
     this.address = addressOf(redis.options);
     if (!owned) return;
     redis.options.retryStrategy = attempt => this.#retryDelay(attempt);
-    redis.on('error', error => (this.#lastError = error));
+    redis.on('error', error => (this.lastError = error));
     // an idle connection keeps no script from ending: what is under way holds a timer of its own
     if (!persistent) redis.on('connect', () => redis.stream.unref());
   }
@@ -139,7 +140,7 @@ export class Link {
 
   #start(): void {
     this.redis.connect().catch((error: unknown) => {
-      if (error instanceof Error) this.#lastError ??= error;
+      if (error instanceof Error) this.lastError ??= error;
     });
   }
 
@@ -150,7 +151,7 @@ export class Link {
   }
 
   #unreachable(): ConnectionError {
-    const cause = this.#lastError;
+    const cause = this.lastError;
     const why = cause === undefined ? '' : `: ${cause.message === '' ? cause.name : cause.message}`;
     const options = cause === undefined ? undefined : { cause };
     if (this.#closed || this.redis.status === 'end') {

@@ -69,12 +69,11 @@ local function abandon(key, id, reason, ttl, worker)
   announce(queue_name, id, 'failed', worker)
   abandoned[#abandoned + 1] = id
 end
-local function recover(member, score)
+local function recover(member)
   -- found from the right: a job id holds no colon, but a foreign member may
   local id, run = string.match(member, '^(.*):([^:]*)$')
   if not id then redis.call('ZREM', q.started, member) return end
   local ours = string.sub(run, 1, 1) == 'n'
-  if ours and score - tonumber(margin) > now or not ours and score > now then return end
   redis.call('ZREM', q.started, member)
   local key = job_prefix .. id
   local held = redis.pcall('HMGET', key, 'status', 'execution_id', 'recoveries', 'failure_ttl', 'worker_name')
@@ -93,8 +92,20 @@ local function recover(member, score)
   announce(queue_name, id, 'queued')
   recovered[#recovered + 1] = id
 end
-local due = redis.call('ZRANGEBYSCORE', q.started, '-inf', text_of(now + tonumber(margin)), 'WITHSCORES', 'LIMIT', 0, limit)
-for n = #due - 1, 1, -2 do recover(due[n], tonumber(due[n + 1])) end
+-- among them stand Python's runs that are not past theirs: so a page may hold nothing to do
+local due, offset_in_due = {}, 0
+while #due < limit and offset_in_due < 20 * limit do
+  local page = redis.call('ZRANGEBYSCORE', q.started, '-inf', text_of(now + tonumber(margin)), 'WITHSCORES',
+    'LIMIT', offset_in_due, limit)
+  for n = 1, #page, 2 do
+    local score = tonumber(page[n + 1])
+    local run = string.match(page[n], ':([^:]*)$')
+    if not run or string.sub(run, 1, 1) == 'n' or score <= now then due[#due + 1] = page[n] end
+  end
+  offset_in_due = offset_in_due + limit
+  if #page < limit * 2 then break end
+end
+for n = #due, 1, -1 do recover(due[n]) end
 
 -- ---- claims of workers that are gone
 local returned = 0
@@ -122,6 +133,6 @@ if canceled > 0 then
   end
 end
 publish_all()
-local more = #recovered + #abandoned > 0 and #due == limit * 2 or returned >= limit
+local more = #due >= limit or returned >= limit
 return { 1, more and 1 or 0, recovered, abandoned, returned, cleaned }`,
 });

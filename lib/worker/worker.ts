@@ -85,7 +85,7 @@ const WORKER_OPTIONS = [
   'logDescriptions',
 ];
 const STRATEGIES: readonly string[] = ['default', 'round_robin', 'random'];
-/** Milliseconds that a stopping worker waits for Redis to take the last outcomes. */
+/** Milliseconds that a stopping worker waits for a Redis that does not take the last outcomes. */
 const FLUSH_MS = 5_000;
 
 /**
@@ -172,18 +172,22 @@ export class Worker extends EventEmitter<WorkerEvents> {
     if (was === undefined || (was === 'warm' && this.#working !== undefined)) {
       this.#stopping = was === undefined ? kind : 'cold';
       if (this.#working !== undefined) this.emit('stopping', this.#stopping);
+      // what still tries to connect gives up
+      for (const link of this.#links) if (!link.usable) link.close();
       this.#wake?.();
-      if (this.#loop === undefined) for (const link of this.#links) link.close();
-      void this.#drain(this.#loop, this.#stopping);
+      if (this.#loop !== undefined) void this.#drain(this.#loop, this.#stopping);
     }
     await this.#working?.catch(() => {});
   }
 
-  async #drain(loop: Loop | undefined, kind: 'warm' | 'cold'): Promise<void> {
-    if (loop === undefined) return;
+  async #drain(loop: Loop, kind: 'warm' | 'cold'): Promise<void> {
     if (kind === 'cold') loop.giveUp(true);
+    else setTimeout(() => loop.giveUp(false), this.#shutdownTimeout * 1000).unref();
     await loop.drain();
-    if (kind === 'warm') setTimeout(() => loop.giveUp(false), this.#shutdownTimeout * 1000).unref();
+    // with a Redis that takes the last outcomes, the loop ends by itself before this
+    while (loop.busy > 0) await pause(100);
+    await pause(FLUSH_MS);
+    loop.end();
   }
 
   async #work(burst: boolean, maxJobs: number, maxIdleMs: number): Promise<void> {
@@ -191,38 +195,39 @@ export class Worker extends EventEmitter<WorkerEvents> {
     const control = link.duplicate({ persistent: true });
     const commandLink = link.duplicate({ persistent: true });
     this.#links = [link, control, commandLink];
+    this.#report(link);
     const jobs = new Store(control, this.#keys);
     const store = new WorkerStore(this.#keys, this.name, this.queues, this.#lease);
-    let heartbeat: Heartbeat | undefined;
-    let janitor: Janitor | undefined;
+    const channel = this.#keys.commandChannel(this.name);
+    const commands = new Commands(commandLink, channel, {
+      shutdown: () => void this.stop(),
+      stopJob: jobId => this.#loop?.stopJob(jobId),
+      warn: text => this.emit('warning', text),
+    });
+    const heartbeat = new Heartbeat(store, control, {
+      state: () => this.#state(),
+      runs: () => this.#loop?.runs() ?? [],
+      lost: executionId => this.#loop?.lose(executionId),
+      failed: error => this.#failed(error),
+    });
+    const janitor = new Janitor(store, control, {
+      swept: (queue, { recovered, abandoned }) => {
+        if (recovered.length > 0) this.emit('recovered', queue, recovered);
+        if (abandoned.length > 0) this.emit('abandoned', queue, abandoned);
+      },
+      failed: (_, error) => this.#failed(error),
+    });
+    const needs = {
+      connections: this.#links.length - 1 + this.queues.length,
+      allowEviction: this.#options.allowEviction ?? false,
+    };
     try {
-      if (!(await this.#connect(link))) return;
-      const connections = this.#links.length - 1 + this.queues.length;
-      await checkRedis(link.redis, { connections, allowEviction: this.#options.allowEviction ?? false });
-      const channel = this.#keys.commandChannel(this.name);
-      const commands = new Commands(commandLink, channel, {
-        shutdown: () => void this.stop(),
-        stopJob: jobId => void this.#loop?.stopJob(jobId),
-        warn: text => this.emit('warning', text),
-      });
-      heartbeat = new Heartbeat(store, control, {
-        state: () => this.#state(),
-        runs: () => this.#loop?.runs() ?? [],
-        lost: executionId => this.#loop?.lose(executionId),
-        failed: error => this.#failed(error),
-      });
-      janitor = new Janitor(store, control, {
-        swept: (queue, { recovered, abandoned }) => {
-          if (recovered.length > 0) this.emit('recovered', queue, recovered);
-          if (abandoned.length > 0) this.emit('abandoned', queue, abandoned);
-        },
-        failed: (_, error) => this.#failed(error),
-      });
-      if (!(await this.#connect(control))) return;
-      await heartbeat.start();
-      this.emit('started', this.name);
+      await this.#insist(link, () => checkRedis(link.redis, needs));
+      await this.#insist(control, () => heartbeat.start());
+      if (this.#stopping === undefined) this.emit('started', this.name);
+      await this.#insist(commandLink, () => commands.start());
+      if (this.#stopping !== undefined) return;
       this.emit('subscribing', channel);
-      await commands.start();
       this.emit('listening', this.queues);
       for (const queue of this.queues) this.emit('cleaning', queue);
       await janitor.start();
@@ -230,54 +235,47 @@ export class Worker extends EventEmitter<WorkerEvents> {
       const loop = this.#makeLoop(store, jobs, link, heartbeat, { burst, maxJobs, maxIdleMs });
       this.#loop = loop;
       loop.start();
-      await Promise.race([loop.finished, this.#flushed(loop)]);
-      loop.close();
-    } catch (error) {
-      // a stop that comes while the worker starts closes its connections
-      if (this.#stopping === undefined || !(error instanceof ConnectionError)) throw error;
+      await loop.finished;
     } finally {
-      await janitor?.stop();
-      await heartbeat?.stop();
+      await janitor.stop();
+      await heartbeat.stop();
       jobs.close();
       for (const each of this.#links) each.close();
       this.emit('stopped');
     }
   }
 
-  /** Tries for as long as it takes; answers `false` where the worker is to stop first. */
-  async #connect(link: Link): Promise<boolean> {
+  /** Says when the connection that jobs come over is lost, and when it is back. */
+  #report(link: Link): void {
     let lost = false;
     link.redis.on('close', () => {
       if (lost || this.#stopping !== undefined) return;
       lost = true;
-      this.emit('disconnected', new ConnectionError(`The connection to Redis at ${link.address} is gone`));
+      const why = link.lastError === undefined ? '' : `: ${link.lastError.message}`;
+      this.emit('disconnected', new ConnectionError(`No connection to Redis at ${link.address}${why}`));
     });
     link.redis.on('ready', () => {
       if (lost) this.emit('reconnected');
       lost = false;
     });
+  }
+
+  /** Takes a step of the start over a connection, again and again while it is the connection that fails. */
+  async #insist(link: Link, step: () => Promise<void>): Promise<void> {
     while (this.#stopping === undefined) {
       try {
         await link.ready();
-        return true;
+        return await step();
       } catch (error) {
-        if (this.#stopping !== undefined) return false;
-        lost = true;
-        this.emit('disconnected', error as Error);
+        const refused =
+          error instanceof Error && error.name === 'ReplyError' && !error.message.startsWith('LOADING');
+        if (refused || (error instanceof RqError && !(error instanceof ConnectionError))) throw error;
         await new Promise<void>(resolve => {
           this.#wake = resolve;
-          setTimeout(resolve, BACKOFF_MS[1]);
+          setTimeout(resolve, BACKOFF_MS[0]);
         });
       }
     }
-    return false;
-  }
-
-  /** Resolves when a stopping worker has run out of patience with a Redis that does not take the last outcomes. */
-  async #flushed(loop: Loop): Promise<void> {
-    while (this.#stopping === undefined || loop.busy > 0)
-      await new Promise(resolve => setTimeout(resolve, 100).unref());
-    await new Promise(resolve => setTimeout(resolve, FLUSH_MS).unref());
   }
 
   #makeLoop(
@@ -297,9 +295,9 @@ export class Worker extends EventEmitter<WorkerEvents> {
     };
     return new Loop(store, jobs, link, options, {
       started: run => this.listenerCount('jobStarted') > 0 && this.emit('jobStarted', new RunEvent(run)),
-      ended: (run, ended, seconds) => {
-        heartbeat.count(ended.status === 'finished', seconds);
-        this.#ended(run, ended, seconds);
+      ended: run => {
+        heartbeat.count(run.ended.status === 'finished', run.seconds);
+        this.#ended(run, run.ended, run.seconds);
       },
       lost: run => this.emit('jobLost', new RunEvent(run)),
       returned: run => this.emit('jobReturned', new RunEvent(run)),
@@ -346,4 +344,8 @@ function toTable(functions: FunctionSource | FunctionTable, warn: (text: string)
     );
   }
   return table;
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise(resolve => setTimeout(resolve, ms).unref());
 }

@@ -3,11 +3,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Queue } from 'rq-node';
 import { get, sum } from './tasks.js';
 
+const [, , url = ''] = process.argv;
 const q = new Queue();
 const http = new Queue('http');
 
 const total = await q.enqueue(sum, [[42, 43]]);
-const page = await http.enqueue(get, [String(process.argv[2])], { ttl: '1m', resultTtl: '5m' });
+const page = await http.enqueue(get, [url], { ttl: '1m', resultTtl: '5m' });
 
 while ((await total.result) === undefined || (await page.result) === undefined) await sleep(100);
 

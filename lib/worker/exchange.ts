@@ -1,0 +1,193 @@
+/** A worker's exchange with Redis: hands outcomes in and brings jobs back, and loses neither when a reply is lost. */
+import type { Link } from '../connection.ts';
+import { ADVANCE_BATCH, BACKOFF_MS } from '../defaults.ts';
+import type { Run } from '../run.ts';
+import type { AdvanceReply, DequeueStrategy, HandIn, RunRef, WorkerStore } from '../worker-store.ts';
+
+/** Milliseconds without a reply after which the link counts as dead. */
+const CALL_LIMIT_MS = 30_000;
+/** Most outcomes, and most characters of them, that one call hands in. */
+const HAND_IN_BATCH = 1_000;
+const HAND_IN_LENGTH = 8 * 1024 * 1024;
+
+/** A run with its outcome. */
+export type Settled = Run & HandIn;
+
+export interface ExchangeHooks {
+  /** The outcome was stored. */
+  readonly ended: (run: Settled) => void;
+  /** The run is not the job's any more: its outcome was not kept. */
+  readonly lost: (run: Run) => void;
+  /** The run is back at the front of its queue. */
+  readonly returned: (run: Run) => void;
+  readonly failed: (error: unknown) => void;
+  /** The runs under way. */
+  readonly running: () => readonly RunRef[];
+  /** Something can be sent again. */
+  readonly ready: () => void;
+  /** After a lost reply: blocking reads may have taken ids. */
+  readonly mended: () => void;
+}
+
+/**
+ * The client repeats nothing by itself. After a call that failed its outcomes are handed in again, which counts once; and
+ * after a reply that was lost, runs which Redis has under this worker's mark and nobody here knows are given back.
+ */
+export class Exchange {
+  readonly #store: WorkerStore;
+  readonly #link: Link;
+  readonly #strategy: DequeueStrategy;
+  readonly #hooks: ExchangeHooks;
+  #settled: Settled[] = [];
+  #returns: Run[] = [];
+  #calls = 0;
+  /** A reply was lost, so there may be runs at Redis that nobody here knows of. */
+  #suspect = false;
+  #mending = false;
+  /** The last pause after a failed call; 0 since one went well. */
+  #backoffMs = 0;
+  #paused = false;
+
+  constructor(store: WorkerStore, link: Link, strategy: DequeueStrategy, hooks: ExchangeHooks) {
+    this.#store = store;
+    this.#link = link;
+    this.#strategy = strategy;
+    this.#hooks = hooks;
+    link.redis.on('ready', () => hooks.ready());
+  }
+
+  /** Calls under way. */
+  get calls(): number {
+    return this.#calls;
+  }
+
+  /** Whether there are outcomes to hand in. */
+  get hasOutcomes(): boolean {
+    return this.#settled.length > 0;
+  }
+
+  /** Whether nothing is under way, and nothing left to be sent. */
+  get quiet(): boolean {
+    return this.#calls === 0 && this.#settled.length === 0 && this.#returns.length === 0;
+  }
+
+  /** Runs whose outcome Redis does not know yet. */
+  get unsettled(): readonly RunRef[] {
+    return this.#settled;
+  }
+
+  /** Notes a run that has ended, for the next call. */
+  settle(run: Settled): void {
+    this.#settled.push(run);
+  }
+
+  /** Notes runs that are to go back to their queues, uncounted. */
+  giveBack(runs: readonly Run[]): void {
+    this.#returns.push(...runs);
+  }
+
+  /** Whether calls can be sent now; does first what has to come before them. */
+  prepare(): boolean {
+    if (this.#paused || this.#mending || !this.#link.usable) return false;
+    if (this.#suspect) {
+      if (this.#calls === 0) void this.#mend();
+      return false;
+    }
+    if (this.#returns.length > 0) void this.#sendBack(this.#returns.splice(0));
+    return true;
+  }
+
+  /** Hands in outcomes and asks for jobs; `undefined` where the call failed. */
+  async advance(want: number, claims: ReadonlySet<number>): Promise<AdvanceReply | undefined> {
+    const handIns = this.#nextHandIns();
+    this.#calls++;
+    const late = setTimeout(() => this.#link.reconnect(), CALL_LIMIT_MS);
+    try {
+      const reply = await this.#store.advance(this.#link.redis, {
+        handIns,
+        want,
+        claims,
+        strategy: this.#strategy,
+      });
+      this.#backoffMs = 0;
+      reply.answers.forEach((answer, i) => this.#answered(handIns[i] as Settled, answer));
+      return reply;
+    } catch (error) {
+      this.#settled.unshift(...handIns);
+      this.#refused(error);
+      return undefined;
+    } finally {
+      this.#calls--;
+      clearTimeout(late);
+    }
+  }
+
+  #nextHandIns(): Settled[] {
+    let length = 0;
+    let n = 0;
+    while (n < this.#settled.length && n < HAND_IN_BATCH && length < HAND_IN_LENGTH) {
+      length += this.#settled[n++]?.ended.text.length ?? 0;
+    }
+    return this.#settled.splice(0, n);
+  }
+
+  #answered(run: Settled, answer: AdvanceReply['answers'][number]): void {
+    if (answer === 'accepted') return this.#hooks.ended(run);
+    if (answer === 'wrong type') {
+      const again = `job ${run.jobId} runs again after its lease`;
+      this.#hooks.failed(new Error(`A key of queue ${run.queue} has the wrong type: ${again}`));
+    }
+    this.#hooks.lost(run);
+  }
+
+  async #sendBack(returns: readonly Run[]): Promise<void> {
+    this.#calls++;
+    try {
+      await this.#store.giveBack(this.#link.redis, returns);
+      for (const run of returns) this.#hooks.returned(run);
+    } catch (error) {
+      // fenced: what was given back before is passed over
+      this.#returns.push(...returns);
+      this.#refused(error);
+    } finally {
+      this.#calls--;
+      this.#hooks.ready();
+    }
+  }
+
+  /** After a failed call: a pause, longer each time. */
+  #refused(error: unknown): void {
+    const replied = error instanceof Error && error.name === 'ReplyError';
+    if (!replied) this.#suspect = true;
+    this.#hooks.failed(error);
+    if (this.#paused) return;
+    this.#paused = true;
+    const [first, most] = BACKOFF_MS;
+    this.#backoffMs = Math.min(most, Math.max(first, this.#backoffMs * 2));
+    const ms = this.#backoffMs * (0.5 + Math.random() / 2);
+    setTimeout(() => {
+      this.#paused = false;
+      this.#hooks.ready();
+    }, ms);
+  }
+
+  async #mend(): Promise<void> {
+    this.#mending = true;
+    try {
+      const found = await this.#store.findRuns(this.#link.redis);
+      const here = [...this.#hooks.running(), ...this.#settled, ...this.#returns];
+      const known = new Set(here.map(({ executionId }) => executionId));
+      const unknown = found.filter(({ executionId }) => !known.has(executionId));
+      for (let first = 0; first < unknown.length; first += ADVANCE_BATCH) {
+        await this.#store.giveBack(this.#link.redis, unknown.slice(first, first + ADVANCE_BATCH));
+      }
+      this.#suspect = false;
+      this.#hooks.mended();
+    } catch (error) {
+      this.#refused(error);
+    } finally {
+      this.#mending = false;
+      this.#hooks.ready();
+    }
+  }
+}
