@@ -21,9 +21,10 @@ import { Job } from './job.ts';
 import type { Json } from './json.ts';
 import { Keys, type QueueKeys } from './keys.ts';
 import { checkCount, checkFlag, checkJobId, checkName, checkOptions, quote } from './options.ts';
+import type { Outcome } from './outcome.ts';
 import type { Fields } from './record.ts';
 import { Registry } from './registry.ts';
-import { Run, type Outcome } from './run.ts';
+import { Run } from './run.ts';
 import { Store } from './store.ts';
 import { WorkerStore } from './worker-store.ts';
 

@@ -14,6 +14,7 @@ import {
 import type { FunctionTable, TaskFunction } from './functions.ts';
 import { toJson } from './json.ts';
 import { isJobId, quote } from './options.ts';
+import type { Ended, Outcome, RunRef } from './outcome.ts';
 import {
   STATUSES,
   callOf,
@@ -25,24 +26,6 @@ import {
 } from './record.ts';
 import { errorText } from './remote-error.ts';
 import type { Store } from './store.ts';
-import type { RunRef } from './worker-store.ts';
-
-/** What a run came to: an end that is handed in, `returned` where the job goes back, `lost` where it is another's now. */
-export type Outcome = Ended | 'returned' | 'lost';
-
-export interface Ended {
-  readonly status: 'finished' | 'failed' | 'stopped';
-  /** Seconds to keep it: -1 for ever, 0 not at all. */
-  readonly ttl: number;
-  /** The result's JSON text, or the error's text. */
-  readonly text: string;
-  /** What Python's result stream gets; '' where none is written. */
-  readonly stream: string;
-  /** Whether the result is short enough to go with the status message. */
-  readonly publish: boolean;
-  /** What was thrown, where it did not finish. */
-  readonly error?: unknown;
-}
 
 /** What ends a run early, as the `reason` of its signal. */
 export type AbortReason = JobTimeoutError | StopRequestedError | ShutdownError | LeaseLostError;

@@ -20,26 +20,13 @@ import { releaseClaims } from './lua/release-claims.ts';
 import { renew } from './lua/renew.ts';
 import { sweep } from './lua/sweep.ts';
 import { unregister } from './lua/unregister.ts';
+import type { HandIn, RunRef } from './outcome.ts';
 import { unpackJobs } from './packed-jobs.ts';
 import type { Fields } from './record.ts';
-import type { Ended } from './run.ts';
 import type { Argument } from './script.ts';
 
 /** The order in which queues are taken from: strictly as given, each in turn, or by chance. */
 export type DequeueStrategy = 'default' | 'round_robin' | 'random';
-
-/** A run that the worker knows of. */
-export interface RunRef {
-  /** The queue's place among the worker's, from 0. */
-  readonly place: number;
-  readonly jobId: string;
-  readonly executionId: string;
-}
-
-/** What a worker hands in for a run that has ended. */
-export interface HandIn extends RunRef {
-  readonly ended: Ended;
-}
 
 export interface AdvanceRequest {
   readonly handIns: readonly HandIn[];

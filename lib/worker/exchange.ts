@@ -1,8 +1,9 @@
 /** A worker's exchange with Redis: hands outcomes in and brings jobs back, and loses neither when a reply is lost. */
 import type { Link } from '../connection.ts';
 import { ADVANCE_BATCH, BACKOFF_MS } from '../defaults.ts';
+import type { HandIn, RunRef } from '../outcome.ts';
 import type { Run } from '../run.ts';
-import type { AdvanceReply, DequeueStrategy, HandIn, RunRef, WorkerStore } from '../worker-store.ts';
+import type { AdvanceReply, DequeueStrategy, WorkerStore } from '../worker-store.ts';
 
 /** Milliseconds without a reply after which the link counts as dead. */
 const CALL_LIMIT_MS = 30_000;

@@ -3,7 +3,8 @@ import { hostname, networkInterfaces } from 'node:os';
 import type { Link } from '../connection.ts';
 import { REPORT_MS } from '../defaults.ts';
 import { VERSION } from '../version.ts';
-import type { Report, RunRef, WorkerStore } from '../worker-store.ts';
+import type { RunRef } from '../outcome.ts';
+import type { Report, WorkerStore } from '../worker-store.ts';
 
 /** Most leases that one script renews. */
 const RENEW_BATCH = 500;

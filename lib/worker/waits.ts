@@ -5,6 +5,8 @@ import type { WorkerStore } from '../worker-store.ts';
 
 /** Milliseconds beyond a blocking read's own limit after which its link counts as dead. */
 const LATE_MS = 5_000;
+/** Milliseconds to the next look at a queue that Redis does not let the worker wait for. */
+const REFUSED_MS = 1_000;
 
 interface Wait {
   readonly link: Link;
@@ -83,10 +85,11 @@ export class Waits {
         const id = await link.redis.blmove(...keys, 'LEFT', 'RIGHT', BLOCK);
         if (id === null) continue;
       } catch (error) {
-        // ended by CLIENT UNBLOCK, or a key of the wrong type, or the link broke: then an id may have been taken
-        const said = error instanceof Error ? error.message : '';
-        if (said.startsWith('UNBLOCKED')) return;
-        if (said.startsWith('WRONGTYPE')) await pause(1000);
+        // where the link broke, an id may have been taken
+        const refused = error instanceof Error && error.name === 'ReplyError' ? error.message : undefined;
+        if (refused?.startsWith('UNBLOCKED')) return;
+        // a key of the wrong type, or no memory left for BLMOVE: then the worker looks once a second instead
+        if (refused !== undefined) await pause(REFUSED_MS);
         if (!this.#armed) return;
       } finally {
         clearTimeout(late);
