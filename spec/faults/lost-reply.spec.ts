@@ -14,6 +14,8 @@ describe('a reply that is lost on its way', () => {
 
   beforeEach(async () => {
     redis = await startRedis();
+    // or the lost reply would be the one that says that Redis does not know the script
+    for (const { source } of [advance, enqueue]) await redis.client.script('LOAD', source);
     proxy = await Proxy.to(redis.port);
     q = new Queue('default', { connection: redis.url });
     runs = [];
