@@ -1,7 +1,7 @@
 /** The worker's log on standard output and standard error, as text or as JSON lines. */
 import { hostname } from 'node:os';
 import { styleText } from 'node:util';
-import type { Logger } from '../lib/index.ts';
+import { escapeControls, type Logger } from '../lib/index.ts';
 
 export type LogFormat = 'text' | 'json';
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
@@ -62,7 +62,16 @@ export function makeLogger(format: LogFormat, level: LogLevel): Logger & { flush
 }
 
 function jsonLine(level: LogLevel, fields: object, msg: string): string {
-  return `${JSON.stringify({ level: LEVELS[level], time: Date.now(), pid: process.pid, hostname: hostname(), ...fields, msg })}\n`;
+  const line = JSON.stringify({
+    level: LEVELS[level],
+    time: Date.now(),
+    pid: process.pid,
+    hostname: hostname(),
+    ...fields,
+    msg,
+  });
+  // JSON leaves DEL and the second row of control characters as they are
+  return `${line.replace(/[\u007f-\u009f]/g, c => `\\u00${c.charCodeAt(0).toString(16)}`)}\n`;
 }
 
 function textLine(level: LogLevel, fields: object, message: string, colour: boolean): string {
@@ -70,8 +79,10 @@ function textLine(level: LogLevel, fields: object, message: string, colour: bool
   const time = [now.getHours(), now.getMinutes(), now.getSeconds()]
     .map(n => String(n).padStart(2, '0'))
     .join(':');
-  let text = message;
-  if ('err' in fields) text += `\n${printable(stackOf(fields.err))}`;
+  let text = escapeControls(message);
+  // indented, so that no error's text can pass for a line of the log
+  if ('err' in fields)
+    text += stackOf(fields.err).replace(/^/, '\n').split('\n').map(escapeControls).join('\n    ');
   if (colour) {
     if (level === 'error') text = styleText('red', text);
     else if (level === 'warn') text = styleText('yellow', text);
@@ -84,12 +95,4 @@ function stackOf(err: unknown): string {
   return typeof err === 'object' && err !== null && 'stack' in err && typeof err.stack === 'string'
     ? err.stack
     : String(err);
-}
-
-/** A text of several lines, without any other control character. */
-function printable(text: string): string {
-  return text.replace(
-    /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g,
-    c => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`,
-  );
 }

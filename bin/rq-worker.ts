@@ -2,7 +2,7 @@
 /** `rq-worker`: runs the jobs of queues, in RQ's flags and words. */
 import { rmSync, writeFileSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { loadFunctions, VERSION, Worker, type DequeueStrategy } from '../lib/index.ts';
+import { loadFunctions, messageOf, VERSION, Worker, type DequeueStrategy } from '../lib/index.ts';
 import { makeLogger, type LogFormat } from './logger.ts';
 
 interface Flags {
@@ -99,6 +99,7 @@ async function run(
   if (flags.functions === undefined)
     return complain(USAGE, 'no functions: name at least one module with --functions');
   let worker: Worker;
+  let written: string | undefined;
   let functions;
   try {
     functions = await loadFunctions(flags.functions, text => logger.warn({}, text));
@@ -125,13 +126,17 @@ async function run(
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void worker.stop());
   // a promise that a job left unhandled is that job's fault, and no reason to end the others
   process.on('unhandledRejection', reason => {
+    const { name, message, stack } = reason instanceof Error ? reason : new Error(messageOf(reason));
     logger.error(
-      { err: reason },
+      { err: { type: name, message, stack } },
       'A promise that nobody waited for was rejected: is an await missing in a job?',
     );
   });
   try {
-    if (flags.pid !== undefined) writeFileSync(flags.pid, `${process.pid}\n`);
+    if (flags.pid !== undefined) {
+      writeFileSync(flags.pid, `${process.pid}\n`);
+      written = flags.pid;
+    }
     await worker.work({
       burst: flags.burst ?? false,
       ...(flags.maxJobs === undefined ? {} : { maxJobs: flags.maxJobs }),
@@ -144,17 +149,13 @@ async function run(
       messageOf(error),
     );
   } finally {
-    if (flags.pid !== undefined) rmSync(flags.pid, { force: true });
+    if (written !== undefined) rmSync(written, { force: true });
   }
 }
 
 function complain(code: number, text: string): number {
   process.stderr.write(`rq-worker: ${text}\n`);
   return code;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 // a function that was left behind, or a module's open handles, must not keep a stopped worker alive

@@ -40,6 +40,7 @@ export class Link {
   readonly #persistent: boolean;
   #closed = false;
   #connecting: Promise<void> | undefined;
+  #wake: (() => void) | undefined;
   /** The last thing that went wrong with it. */
   lastError: Error | undefined;
 
@@ -106,8 +107,7 @@ export class Link {
   async #connect(): Promise<void> {
     const { redis } = this;
     const began = performance.now();
-    let wake: () => void = () => {};
-    const turn = (): void => wake();
+    const turn = (): void => this.#wake?.();
     // the timer is not unref'd: it is what keeps a script alive while it waits
     const timer = setTimeout(turn, this.deadlineMs);
     redis.on('ready', turn).on('end', turn);
@@ -115,7 +115,7 @@ export class Link {
       while (!this.usable) {
         if (this.#closed || (redis.status === 'end' && !this.#owned)) throw this.#unreachable();
         if (performance.now() - began >= this.deadlineMs - 1) throw this.#unreachable();
-        const changed = new Promise<void>(resolve => (wake = resolve));
+        const changed = new Promise<void>(resolve => (this.#wake = resolve));
         if (redis.status === 'wait' || redis.status === 'end') this.#start();
         await changed;
       }
@@ -136,6 +136,8 @@ export class Link {
   close(): void {
     this.#closed = true;
     if (this.#owned) this.redis.disconnect();
+    // between two attempts the client says nothing of its end
+    this.#wake?.();
   }
 
   #start(): void {
@@ -194,7 +196,8 @@ function checkUrl(text: string): string {
     throw new TypeError(`A Redis URL can't begin with ${quote(url.protocol)}: ${form} is accepted`);
   }
   if (!/^\/?\d*$/.test(url.pathname)) {
-    throw new TypeError(`The database in a Redis URL must be a number, not ${quote(url.pathname.slice(1))}`);
+    // nor is the path: a password with an unescaped slash in it ends up there
+    throw new TypeError(`The path of a Redis URL must be the number of a database: ${form} is accepted`);
   }
   return text;
 }

@@ -5,7 +5,7 @@ import { quote } from './options.ts';
 export type Duration = number | string;
 
 const UNITS: Readonly<Record<string, number>> = { ms: 0.001, s: 1, m: 60, h: 3600, d: 86400 };
-const FORM = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/;
+const FORM = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)?$/;
 const ACCEPTED = "seconds (30), or a number with ms, s, m, h or d ('500ms', '30s', '5m', '1h', '2d')";
 /** Ten years: what is longer is a mistake, and Redis and Python both stop somewhere beyond. */
 const MOST = 10 * 365 * 86400;
@@ -17,8 +17,7 @@ export function parseDuration(value: unknown, what: string, never = false): numb
   if (typeof value === 'number') seconds = value;
   else if (typeof value === 'string') {
     const [, amount, unit] = FORM.exec(value) ?? [];
-    seconds =
-      unit === undefined ? Number(value.trim() === '' ? 'x' : value) : Number(amount) * (UNITS[unit] ?? NaN);
+    seconds = value === '-1' ? -1 : Number(amount ?? NaN) * (UNITS[unit ?? 's'] ?? NaN);
   } else throw new TypeError(`${what} must be ${accepted}, not ${quote(value)}`);
   if (never && seconds === -1) return -1;
   if (!(seconds >= 0 && seconds <= MOST)) {

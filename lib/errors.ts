@@ -43,6 +43,16 @@ export class RedisSettingError extends RqError {
   }
 }
 
+/** A living worker has this name: two of one name would share their claims and their registration. */
+export class WorkerNameTakenError extends RqError {
+  constructor(name: string) {
+    super(
+      'RQ_WORKER_NAME_TAKEN',
+      `There is an active worker named ${name}: give this one another name, or none`,
+    );
+  }
+}
+
 /** An error about one job. */
 export class JobError extends RqError {
   readonly jobId: string;

@@ -92,7 +92,10 @@ export function register(
     if (own === '') continue;
     const name = checkFunctionName(prefix === '' ? own : `${prefix}.${own}`);
     const taken = table.get(name);
-    if (taken !== undefined && taken !== fn) throw new TypeError(`Two functions are named '${name}'`);
+    if (taken !== undefined && taken !== fn)
+      throw new TypeError(
+        `Two functions are named '${name}': give a module a prefix (prefix=module), or a function a name (task)`,
+      );
     if (given === undefined && exported !== 'default' && fn.name !== exported && fn.name !== '') {
       warn?.(
         `Function '${fn.name}' is registered under its export name '${name}': enqueue(fn) would call it '${fn.name}'. ` +

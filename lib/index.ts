@@ -11,6 +11,7 @@ export { Queue, task } from './queue.ts';
 export type { EnqueueCall, EnqueueRest, QueueOptions, ResultOf, Task } from './queue.ts';
 export type { JobStatus } from './record.ts';
 export { Registry } from './registry.ts';
+export { escapeControls, messageOf } from './options.ts';
 export type { StatusMessage } from './status.ts';
 export { VERSION } from './version.ts';
 export { loadFunctions } from './worker/load.ts';

@@ -28,6 +28,16 @@ export function escapeControls(text: string): string {
   );
 }
 
+/** What an error says, whatever was thrown. */
+export function messageOf(error: unknown): string {
+  if (error instanceof Error) return error.message === '' ? error.name : error.message;
+  try {
+    return String(error);
+  } catch {
+    return 'something without a text form was thrown';
+  }
+}
+
 /** @throws {TypeError} where a name is not one of `known`, with the nearest one that is. */
 export function checkKnown(name: string, known: readonly string[], what: string): void {
   if (known.includes(name)) return;

@@ -12,6 +12,7 @@ import {
   SWEEP_MS,
   WORKER_TTL_MARGIN,
 } from './defaults.ts';
+import { WorkerNameTakenError } from './errors.ts';
 import type { Keys, QueueKeys } from './keys.ts';
 import { advance, runSuffix } from './lua/advance.ts';
 import { giveBack } from './lua/give-back.ts';
@@ -139,15 +140,25 @@ export class WorkerStore {
     };
   }
 
-  /** Registers the worker where it is not; answers whether it was not. */
+  /** Registers the worker where it is not; answers whether it was not. @throws {WorkerNameTakenError} */
   async heartbeat(redis: Redis, report: Report, fields: readonly string[]): Promise<boolean> {
     const { state, currentJob, finished, failed, seconds } = report;
     const anew = await heartbeat.run(redis, {
       keys: { worker: this.keys.worker(this.worker), workers: this.keys.workers },
       queues: this.#units,
-      args: { name: this.worker, ttl: this.ttl, state, job: currentJob, finished, failed, seconds },
+      args: {
+        name: this.worker,
+        mark: this.#tag,
+        ttl: this.ttl,
+        state,
+        job: currentJob,
+        finished,
+        failed,
+        seconds,
+      },
       rest: [...fields],
     });
+    if (anew === -1) throw new WorkerNameTakenError(this.worker);
     return anew === 1;
   }
 

@@ -4,23 +4,27 @@ import { clock } from './parts.ts';
 
 /**
  * Rest: name and value of each field that is written when the hash is new. `job` is the job that runs, '' for none.
- * Reply: 1 where the worker was registered anew, else 0.
+ * `mark` tells this process from another one of the same name. Reply: 1 where the worker was registered anew, 0 where it
+ * was, -1 where a living worker has the name.
  */
 export const heartbeat: Script<
   'worker' | 'workers',
   'workers' | 'claimants',
-  'name' | 'ttl' | 'state' | 'job' | 'finished' | 'failed' | 'seconds'
+  'name' | 'mark' | 'ttl' | 'state' | 'job' | 'finished' | 'failed' | 'seconds'
 > = new Script({
   name: 'heartbeat',
   keys: ['worker', 'workers'],
   queueKeys: ['workers', 'claimants'],
-  args: ['name', 'ttl', 'state', 'job', 'finished', 'failed', 'seconds'],
+  args: ['name', 'mark', 'ttl', 'state', 'job', 'finished', 'failed', 'seconds'],
   parts: [clock],
   allowOom: true,
   body: `
-local anew = redis.call('EXISTS', worker) == 0
+local held = redis.call('HMGET', worker, 'birth', 'mark', 'death')
+if held[1] and held[2] ~= mark and not held[3] then return -1 end
+local anew = not held[1] or held[2] ~= mark
 if anew then
-  redis.call('HSET', worker, 'birth', timestamp(), unpack(ARGV, rest, #ARGV))
+  redis.call('DEL', worker)
+  redis.call('HSET', worker, 'birth', timestamp(), 'mark', mark, unpack(ARGV, rest, #ARGV))
   redis.call('SADD', workers, worker)
   for i = 1, queues do
     redis.call('SADD', queue(i).workers, worker)

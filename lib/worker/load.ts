@@ -1,6 +1,7 @@
 /** Loads modules of functions by the paths that a command line gives. */
 import { stat } from 'node:fs/promises';
-import { extname, resolve } from 'node:path';
+import { createRequire } from 'node:module';
+import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import {
   checkFunctionName,
@@ -9,7 +10,7 @@ import {
   type FunctionTable,
   type TaskFunction,
 } from '../functions.ts';
-import { escapeControls, quote } from '../options.ts';
+import { escapeControls, messageOf, quote } from '../options.ts';
 
 /** Milliseconds after which a module that is still loading is named. */
 const SLOW_MS = 5_000;
@@ -29,16 +30,15 @@ export async function loadFunctions(
     try {
       if (path === '') throw new TypeError(`[prefix=]module is accepted, not ${quote(given)}`);
       if (prefix !== '') checkFunctionName(prefix);
-      const slow = setTimeout(
+      // an interval: what awaits without end must not end the process for want of anything else to do
+      const slow = setInterval(
         () => warn(`${path} has been loading for ${SLOW_MS / 1000} s: does it await without end?`),
         SLOW_MS,
       );
-      const source = await importModule(path).finally(() => clearTimeout(slow));
+      const source = await importModule(path).finally(() => clearInterval(slow));
       register(table, source, { prefix, warn: text => warn(`${path}: ${text}`) });
     } catch (error) {
-      const said =
-        error instanceof Error ? (error.message === '' ? error.name : error.message) : String(error);
-      const line = escapeControls(said.split('\n', 1)[0] ?? '');
+      const line = escapeControls(messageOf(error).split('\n', 1)[0] ?? '');
       throw new TypeError(`Functions can't be loaded from ${quote(path)}: ${line}`, { cause: error });
     }
   }
@@ -47,26 +47,32 @@ export async function loadFunctions(
 
 async function importModule(path: string): Promise<FunctionSource> {
   const isFile = /^\.{0,2}[/\\]/.test(path) || /\.[cm]?[jt]s$/.test(path);
-  if (!isFile) return (await import(path)) as FunctionSource;
-  const file = resolve(path);
+  const file = isFile ? resolve(path) : packageFile(path);
+  if (file === undefined) return (await import(path)) as FunctionSource;
   const found = await stat(file).catch(() => undefined);
   if (found === undefined) throw new TypeError(`there is no file ${file}`);
   if (found.isDirectory()) throw new TypeError(`${file} is a directory: name a file in it`);
   try {
     return (await import(pathToFileURL(file).href)) as FunctionSource;
   } catch (error) {
-    if (
-      error instanceof Error &&
-      'code' in error &&
-      error.code === 'ERR_UNKNOWN_FILE_EXTENSION' &&
-      extname(file) !== '.js'
-    ) {
-      throw new TypeError(
-        `Node ${process.versions.node} can't run ${extname(file)} files itself: use Node 22.18 or later, or a loader ` +
-          '(NODE_OPTIONS="--import tsx"), or name the compiled .js file',
-        { cause: error },
-      );
-    }
-    throw error;
+    const typescript =
+      error instanceof Error && 'code' in error && error.code === 'ERR_UNKNOWN_FILE_EXTENSION'
+        ? /"(\.[cm]?ts)" for (.*)/.exec(error.message)
+        : null;
+    if (typescript === null) throw error;
+    throw new TypeError(
+      `Node ${process.versions.node} can't run ${typescript[1]} files itself (${typescript[2]}): use Node 22.18 or later, ` +
+        'or a loader (NODE_OPTIONS="--import tsx"), or name the compiled .js file',
+      { cause: error },
+    );
+  }
+}
+
+/** Where a package is, seen from the working directory; `undefined` where only this module's own folder may know it. */
+function packageFile(name: string): string | undefined {
+  try {
+    return createRequire(join(process.cwd(), 'rq-worker')).resolve(name);
+  } catch {
+    return undefined;
   }
 }

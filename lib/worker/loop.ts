@@ -93,6 +93,15 @@ export class Loop {
     return this.#running.size;
   }
 
+  /** Whether nothing runs, and nothing is left to be handed in. */
+  get idle(): boolean {
+    return this.#running.size === 0 && this.#exchange.quiet;
+  }
+
+  get connected(): boolean {
+    return this.#link.usable;
+  }
+
   get suspended(): boolean {
     return this.#more === 'suspended';
   }

@@ -16,7 +16,7 @@ import { parseDuration, storedTtl, type Duration } from '../duration.ts';
 import { ConnectionError, RqError } from '../errors.ts';
 import { register, type FunctionSource, type FunctionTable, type TaskFunction } from '../functions.ts';
 import { Keys } from '../keys.ts';
-import { checkCount, checkFlag, checkKnown, checkName, checkOptions, quote } from '../options.ts';
+import { checkCount, checkFlag, checkKnown, checkName, checkOptions, messageOf, quote } from '../options.ts';
 import type { Ended } from '../outcome.ts';
 import type { Run } from '../run.ts';
 import { Store } from '../store.ts';
@@ -86,6 +86,8 @@ const WORKER_OPTIONS = [
   'logDescriptions',
 ];
 const STRATEGIES: readonly string[] = ['default', 'round_robin', 'random'];
+/** Milliseconds that a worker takes to sign off with a Redis that does not answer. */
+const SIGN_OFF_MS = 2_000;
 /** Milliseconds that a stopping worker waits for a Redis that does not take the last outcomes. */
 const FLUSH_MS = 5_000;
 
@@ -184,10 +186,12 @@ export class Worker extends EventEmitter<WorkerEvents> {
   async #drain(loop: Loop, kind: 'warm' | 'cold'): Promise<void> {
     if (kind === 'cold') loop.giveUp(true);
     else setTimeout(() => loop.giveUp(false), this.#shutdownTimeout * 1000).unref();
-    await loop.drain();
-    // with a Redis that takes the last outcomes, the loop ends by itself before this
-    while (loop.busy > 0) await pause(100);
-    await pause(FLUSH_MS);
+    void loop.drain();
+    // a Redis that answers lets the loop end by itself; for one that does not there is a limit
+    for (let waited = 0; waited < FLUSH_MS && !(loop.idle && !loop.connected); waited += 100) {
+      await pause(100);
+      if (loop.busy > 0) waited = 0;
+    }
     loop.end();
   }
 
@@ -238,8 +242,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       loop.start();
       await loop.finished;
     } finally {
-      await janitor.stop();
-      await heartbeat.stop();
+      await Promise.race([janitor.stop().then(() => heartbeat.stop()), pause(SIGN_OFF_MS)]);
       jobs.close();
       for (const each of this.#links) each.close();
       this.emit('stopped');
@@ -339,10 +342,7 @@ function toTable(functions: FunctionSource | FunctionTable, warn: (text: string)
   try {
     register(table, functions as FunctionSource, { warn });
   } catch (error) {
-    throw new TypeError(
-      `functions can't be registered: ${error instanceof Error ? error.message : String(error)}`,
-      { cause: error },
-    );
+    throw new TypeError(`functions can't be registered: ${messageOf(error)}`, { cause: error });
   }
   return table;
 }
