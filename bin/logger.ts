@@ -1,7 +1,8 @@
 /** The worker's log on standard output and standard error, as text or as JSON lines. */
 import { hostname } from 'node:os';
 import { styleText } from 'node:util';
-import { escapeControls, type Logger } from '../lib/index.ts';
+import type { Logger } from '../lib/index.ts';
+import { escapeControls } from '../lib/options.ts';
 
 export type LogFormat = 'text' | 'json';
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';

@@ -2,7 +2,8 @@
 /** `rq-worker`: runs the jobs of queues, in RQ's flags and words. */
 import { rmSync, writeFileSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { loadFunctions, messageOf, VERSION, Worker, type DequeueStrategy } from '../lib/index.ts';
+import { loadFunctions, VERSION, Worker, type DequeueStrategy } from '../lib/index.ts';
+import { messageOf } from '../lib/options.ts';
 import { makeLogger, type LogFormat } from './logger.ts';
 
 interface Flags {

@@ -56,7 +56,7 @@ export class Link {
     this.address = addressOf(redis.options);
     if (!owned) return;
     redis.options.retryStrategy = attempt => this.#retryDelay(attempt);
-    redis.on('error', error => (this.lastError = error));
+    redis.on('error', error => (this.lastError = withoutCommand(error)));
     // an idle connection keeps no script from ending: what is under way holds a timer of its own
     if (!persistent) redis.on('connect', () => redis.stream.unref());
   }
@@ -91,7 +91,7 @@ export class Link {
   }
 
   get usable(): boolean {
-    return this.redis.status === 'ready';
+    return !this.#closed && this.redis.status === 'ready';
   }
 
   /**
@@ -100,6 +100,7 @@ export class Link {
    */
   async ready(): Promise<void> {
     if (this.usable) return;
+    if (this.#closed) throw this.#unreachable();
     this.#connecting ??= this.#connect().finally(() => (this.#connecting = undefined));
     await this.#connecting;
   }
@@ -111,6 +112,8 @@ export class Link {
     // the timer is not unref'd: it is what keeps a script alive while it waits
     const timer = setTimeout(turn, this.deadlineMs);
     redis.on('ready', turn).on('end', turn);
+    // where nobody waited, the pause between two attempts was cut short and none follows
+    if (!this.#persistent && redis.status === 'reconnecting') this.#start();
     try {
       while (!this.usable) {
         if (this.#closed || (redis.status === 'end' && !this.#owned)) throw this.#unreachable();
@@ -142,7 +145,7 @@ export class Link {
 
   #start(): void {
     this.redis.connect().catch((error: unknown) => {
-      if (error instanceof Error) this.lastError ??= error;
+      if (error instanceof Error) this.lastError ??= withoutCommand(error);
     });
   }
 
@@ -191,7 +194,11 @@ function checkUrl(text: string): string {
     // the text itself is not quoted: it may hold a password
     throw new TypeError(`The Redis URL can't be read: ${form} is accepted`);
   }
-  if (url.protocol === 'unix:') return url.pathname;
+  for (const option of url.searchParams.keys()) {
+    if (option !== 'family')
+      throw new TypeError(`A Redis URL can't set ${quote(option)}: use connection: { … } for options`);
+  }
+  if (url.protocol === 'unix:') return decodeURIComponent(url.pathname);
   if (url.protocol !== 'redis:' && url.protocol !== 'rediss:') {
     throw new TypeError(`A Redis URL can't begin with ${quote(url.protocol)}: ${form} is accepted`);
   }
@@ -208,4 +215,10 @@ function addressOf(options: RedisOptions): string {
     return `${options.name ?? 'master'} (Sentinel ${hosts.join(', ')})`;
   }
   return options.path ?? `${options.host ?? '127.0.0.1'}:${options.port ?? 6379}`;
+}
+
+/** An error without the command that it answers: that holds a password, or the arguments of a job. */
+export function withoutCommand(error: Error): Error {
+  if ('command' in error) delete error.command;
+  return error;
 }

@@ -1,5 +1,6 @@
 /** The job that the calling code runs for. */
 import { Job } from './job.ts';
+import type { Fields } from './record.ts';
 import { currentRun, type Run } from './run.ts';
 
 /** A job from within its function. */
@@ -9,7 +10,7 @@ export class CurrentJob extends Job {
   readonly #run: Run;
 
   constructor(run: Run) {
-    super(run.store, run.jobId, run.fields);
+    super(run.store, run.jobId, new StartedFields(run));
     this.#run = run;
     this.executionId = run.executionId;
   }
@@ -20,6 +21,30 @@ export class CurrentJob extends Job {
    */
   get signal(): AbortSignal {
     return this.#run.signal;
+  }
+}
+
+/** A job's fields as the start of this run left them. */
+class StartedFields implements Fields {
+  readonly #run: Run;
+
+  constructor(run: Run) {
+    this.#run = run;
+  }
+
+  get(name: string): Buffer | string | undefined {
+    switch (name) {
+      case 'status':
+        return 'started';
+      case 'started_at':
+        return this.#run.startedAt;
+      case 'worker_name':
+        return this.#run.worker;
+      case 'ended_at':
+        return undefined;
+      default:
+        return this.#run.fields.get(name);
+    }
   }
 }
 

@@ -17,7 +17,9 @@ export function parseDuration(value: unknown, what: string, never = false): numb
   if (typeof value === 'number') seconds = value;
   else if (typeof value === 'string') {
     const [, amount, unit] = FORM.exec(value) ?? [];
-    seconds = value === '-1' ? -1 : Number(amount ?? NaN) * (UNITS[unit ?? 's'] ?? NaN);
+    // to 15 digits: 1.1 h are 3960 s, and not the last bit of a product more
+    const product = Number(amount ?? NaN) * (UNITS[unit ?? 's'] ?? NaN);
+    seconds = value === '-1' ? -1 : Number(product.toPrecision(15));
   } else throw new TypeError(`${what} must be ${accepted}, not ${quote(value)}`);
   if (never && seconds === -1) return -1;
   if (!(seconds >= 0 && seconds <= MOST)) {
@@ -38,4 +40,9 @@ export function storedDuration(value: unknown, what: string): number {
 /** The same, with 0 for "do not keep". */
 export function storedTtl(value: unknown, what: string): number {
   return parseDuration(value, what, true) === 0 ? 0 : storedDuration(value, what);
+}
+
+/** Milliseconds for a timer, which holds 24.8 days at most. */
+export function timerMs(seconds: number): number {
+  return Math.min(seconds * 1000, 0x7fffffff);
 }

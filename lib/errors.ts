@@ -139,8 +139,9 @@ export class WaitTimeoutError extends JobError {
 
 /** A job's hash that can't be read as a job: a pickle, broken JSON, a field of a wrong form. */
 export class InvalidJobError extends JobError {
-  constructor(jobId: string, message: string, options?: ErrorOptions) {
-    super('RQ_INVALID_JOB', jobId, message, options);
+  /** `why` goes on after the job's id: "its data is not JSON". */
+  constructor(jobId: string, why: string, options?: ErrorOptions) {
+    super('RQ_INVALID_JOB', jobId, `Job ${jobId} is not valid: ${why}`, options);
   }
 }
 
@@ -151,36 +152,40 @@ export class FunctionNotRegisteredError extends JobError {
     super(
       'RQ_FUNCTION_NOT_REGISTERED',
       jobId,
-      `Function '${functionName}' is not registered with this worker (${known})`,
+      `Function '${functionName}' of job ${jobId} is not registered with this worker (${known})`,
     );
   }
 }
 
 /** A function gave back something that is not JSON. */
 export class InvalidResultError extends JobError {
-  constructor(jobId: string, message: string) {
-    super('RQ_INVALID_RESULT', jobId, message);
+  constructor(jobId: string, functionName: string, why: string) {
+    super('RQ_INVALID_RESULT', jobId, `What ${functionName} of job ${jobId} returned is not JSON: ${why}`);
   }
 }
 
 /** The job ran longer than its `timeout`. Also the reason with which its `signal` is aborted. */
 export class JobTimeoutError extends JobError {
   constructor(jobId: string, seconds: number) {
-    super('RQ_JOB_TIMEOUT', jobId, `Job exceeded its timeout of ${seconds} s`);
+    super('RQ_JOB_TIMEOUT', jobId, `Job ${jobId} exceeded its timeout of ${seconds} s`);
   }
 }
 
 /** The reason of a `signal` that is aborted because somebody asked the job to stop. */
 export class StopRequestedError extends JobError {
   constructor(jobId: string) {
-    super('RQ_STOP_REQUESTED', jobId, 'Job was asked to stop');
+    super('RQ_STOP_REQUESTED', jobId, `Job ${jobId} was asked to stop`);
   }
 }
 
 /** The reason of a `signal` that is aborted because the worker shuts down: the job goes back to its queue. */
 export class ShutdownError extends JobError {
   constructor(jobId: string) {
-    super('RQ_SHUTDOWN', jobId, 'Worker is shutting down: the job goes back to the front of its queue');
+    super(
+      'RQ_SHUTDOWN',
+      jobId,
+      `The worker is shutting down: job ${jobId} goes back to the front of its queue`,
+    );
   }
 }
 
@@ -190,6 +195,6 @@ export class ShutdownError extends JobError {
  */
 export class LeaseLostError extends JobError {
   constructor(jobId: string) {
-    super('RQ_LEASE_LOST', jobId, 'This run is no longer the job’s: its outcome will not be kept');
+    super('RQ_LEASE_LOST', jobId, `This run is not job ${jobId}’s any more: its outcome will not be kept`);
   }
 }

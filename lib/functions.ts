@@ -1,5 +1,5 @@
 /** Names for functions: what a job calls is registered under a name, never imported by one. */
-import { ENQUEUE_OPTIONS, checkEnqueueOptions, type EnqueueOptions } from './enqueue-options.ts';
+import { ENQUEUE_OPTIONS, checkEnqueueOptions, objectJson, type EnqueueOptions } from './enqueue-options.ts';
 import { checkName, checkOptions, quote } from './options.ts';
 
 /** A function that jobs can call, whatever it takes and gives. */
@@ -40,6 +40,7 @@ export function setTaskOptions(fn: TaskFunction, options: TaskOptions): void {
   if (name !== undefined) checkFunctionName(name);
   if (queue !== undefined) checkName(queue, 'queue name');
   checkEnqueueOptions(rest);
+  if (rest.meta !== undefined) objectJson(rest.meta, 'meta');
   TASKS.set(fn, options);
 }
 

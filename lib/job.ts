@@ -118,7 +118,7 @@ export class Job<T = unknown> {
     try {
       return (JSON.parse(text) as unknown[]).map(String);
     } catch (cause) {
-      throw new InvalidJobError(this.id, 'Its field dependency_ids is not a JSON list', { cause });
+      throw new InvalidJobError(this.id, 'its field dependency_ids is not a JSON list', { cause });
     }
   }
 
@@ -273,7 +273,9 @@ export class Job<T = unknown> {
   /** Tells the worker of a run that was fenced off, which else notices when it renews the lease. */
   async #interrupt({ was, worker, executionId }: Taken): Promise<void> {
     if (was !== 'started' || worker === '' || !executionId.startsWith('n')) return;
-    await this.#store.command(worker, { command: 'stop-job', job_id: this.id }).catch(() => 0);
+    await this.#store
+      .command(worker, { command: 'drop-execution', execution_id: executionId })
+      .catch(() => 0);
   }
 
   async #state(): Promise<JobState> {
@@ -291,7 +293,7 @@ export class Job<T = unknown> {
         try {
           return { value: JSON.parse(result) as T };
         } catch (cause) {
-          throw new InvalidJobError(this.id, `The result of job ${this.id} is not JSON`, { cause });
+          throw new InvalidJobError(this.id, 'its result is not JSON', { cause });
         }
       case 'failed':
         throw new JobFailedError(this.id, parseErrorText(error ?? ''));

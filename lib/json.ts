@@ -37,6 +37,7 @@ function findFlaw(value: unknown, above: object[]): Flaw | undefined {
   if (value === null) return undefined;
   if (above.includes(value)) return { path: '', what: 'is a cycle, which JSON has no form for' };
   if (above.length >= JSON_DEPTH) return { path: '', what: `is nested deeper than ${JSON_DEPTH} levels` };
+  if ('toJSON' in value) return { path: '', what: `is ${kindOf(value)}, which is not JSON` };
   above.push(value);
   if (Array.isArray(value)) {
     for (let i = 0; i < value.length; i++) {
@@ -45,10 +46,7 @@ function findFlaw(value: unknown, above: object[]): Flaw | undefined {
     }
   } else {
     const prototype: unknown = Object.getPrototypeOf(value);
-    if (
-      (prototype !== Object.prototype && prototype !== null && !isForeignPlain(prototype)) ||
-      'toJSON' in value
-    ) {
+    if (prototype !== Object.prototype && prototype !== null && !isForeignPlain(prototype)) {
       return { path: '', what: `is ${kindOf(value)}, which is not JSON` };
     }
     for (const name of Object.keys(value)) {
@@ -74,7 +72,8 @@ function kindOf(value: unknown): string {
   if (value === undefined) return 'undefined';
   if (typeof value !== 'object' || value === null) return `a ${typeof value}`;
   const name: unknown = value.constructor?.name;
-  if (name === 'Object') return 'an object with a toJSON method';
+  if ('toJSON' in value && (name === 'Object' || name === 'Array')) return 'an object with a toJSON method';
+  if (name === 'Object') return 'an object with a prototype of its own';
   const kind = typeof name === 'string' && name !== '' ? name : 'class instance';
   return `${/^[AEIOU]/.test(kind) ? 'an' : 'a'} ${kind}`;
 }
@@ -121,7 +120,7 @@ export function describeCall(
     if (text.length > DESCRIPTION_LENGTH) break;
   }
   for (const [key, item] of Object.entries(kwargs)) {
-    put(`${first ? '' : ', '}${key}=`);
+    put(`${first ? '' : ', '}${/^[\w$]+$/.test(key) ? key : JSON.stringify(key)}=`);
     first = false;
     value(item);
     if (text.length > DESCRIPTION_LENGTH) break;

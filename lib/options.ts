@@ -9,15 +9,20 @@ export function quote(value: unknown): string {
   if (typeof value === 'string') text = JSON.stringify(value);
   else if (typeof value === 'function') text = `function ${value.name === '' ? '(unnamed)' : value.name}`;
   else if (typeof value === 'object' && value !== null) {
-    const name: unknown = value.constructor?.name;
-    text = Array.isArray(value)
-      ? 'an array'
-      : typeof name === 'string' && name !== ''
-        ? `an object (${name})`
-        : 'an object';
+    const name = classNameOf(value);
+    text = Array.isArray(value) ? 'an array' : name !== '' ? `an object (${name})` : 'an object';
   } else text = typeof value === 'bigint' ? `${value}n` : String(value);
   text = escapeControls(text);
   return text.length > LONGEST_QUOTE ? `${text.slice(0, LONGEST_QUOTE)}…` : text;
+}
+
+function classNameOf(value: object): string {
+  try {
+    const name: unknown = value.constructor?.name;
+    return typeof name === 'string' ? name : '';
+  } catch {
+    return '';
+  }
 }
 
 /** The same text with every control character (C0, DEL and C1) written as an escape, so that it can be printed. */
@@ -30,8 +35,8 @@ export function escapeControls(text: string): string {
 
 /** What an error says, whatever was thrown. */
 export function messageOf(error: unknown): string {
-  if (error instanceof Error) return error.message === '' ? error.name : error.message;
   try {
+    if (error instanceof Error) return error.message === '' ? error.name : error.message;
     return String(error);
   } catch {
     return 'something without a text form was thrown';

@@ -28,4 +28,6 @@ export interface Ended {
 /** What a worker hands in for a run that has ended. */
 export interface HandIn extends RunRef {
   readonly ended: Ended;
+  /** How long it ran. */
+  readonly seconds: number;
 }

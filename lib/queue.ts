@@ -18,7 +18,6 @@ import {
   type TaskOptions,
 } from './functions.ts';
 import { Job } from './job.ts';
-import type { Json } from './json.ts';
 import { Keys, type QueueKeys } from './keys.ts';
 import { checkCount, checkFlag, checkJobId, checkName, checkOptions, quote } from './options.ts';
 import type { Outcome } from './outcome.ts';
@@ -42,7 +41,7 @@ export type EnqueueRest<F> = F extends TaskFunction
     ? | [args?: Parameters<F>, options?: EnqueueOptions]
       | [args: AllButLast<Parameters<F>>, options: WithKwargs]
     : [args: Parameters<F>, options?: EnqueueOptions] | [args: AllButLast<Parameters<F>>, options: WithKwargs]
-  : [args?: readonly Json[], options?: EnqueueOptions];
+  : [args?: readonly unknown[], options?: EnqueueOptions];
 
 /** A call of `enqueueMany`: a function or its name, its arguments, its options. */
 export type EnqueueCall<F> = readonly [fn: F, ...rest: EnqueueRest<F>];
@@ -125,7 +124,7 @@ export class Queue implements AsyncDisposable {
    * @throws {ConnectionError} nothing was sent. @throws {OutcomeUnknownError} repeat it with the same `jobId`.
    */
   enqueue<F extends TaskFunction>(fn: F, ...rest: EnqueueRest<F>): Promise<Job<ResultOf<F>>>;
-  enqueue<T = unknown>(name: string, args?: readonly Json[], options?: EnqueueOptions): Promise<Job<T>>;
+  enqueue<T = unknown>(name: string, args?: readonly unknown[], options?: EnqueueOptions): Promise<Job<T>>;
   async enqueue(
     fn: TaskFunction | string,
     args?: readonly unknown[],
@@ -210,7 +209,9 @@ export class Queue implements AsyncDisposable {
     const defaults = typeof fn === 'function' ? taskOptions(fn) : undefined;
     if (defaults === undefined) return prepare(name, args, options, this.#defaults);
     const { name: _, queue: __, ...given } = defaults;
-    return prepare(name, args, { ...given, ...options }, this.#defaults);
+    // an option that is named and undefined leaves the task's own in force
+    const named = Object.entries(options ?? {}).filter(([, value]) => value !== undefined);
+    return prepare(name, args, { ...given, ...Object.fromEntries(named) }, this.#defaults);
   }
 
   async #put(fn: TaskFunction | string, prepared: Prepared): Promise<Job> {
@@ -237,15 +238,19 @@ export class Queue implements AsyncDisposable {
     await this.#store.enqueue({ ...this.#keys, list: worker.claimsKey(0) }, job);
     const request = { claims: new Set([0]), strategy: 'default', want: 1 } as const;
     const { redis } = this.#link;
-    const { jobs } = await worker.advance(redis, { ...request, handIns: [] });
-    for (const { fields, ...ref } of jobs) {
-      const run = new Run(this.#store, ref, this.name, fields);
+    const { jobs, at } = await worker.advance(redis, { ...request, handIns: [] });
+    for (const started of jobs) {
+      const run = new Run(this.#store, started, { queue: this.name, worker: worker.worker, at });
       const table = new Map([[call.functionName, fn]]);
       const watchdog = setInterval(() => run.checkTime(), WATCH_MS);
       const ended = await new Promise<Outcome>(resolve => run.perform(table, {}, resolve));
       clearInterval(watchdog);
       if (typeof ended === 'object')
-        await worker.advance(redis, { ...request, want: 0, handIns: [{ ...ref, ended }] });
+        await worker.advance(redis, {
+          ...request,
+          want: 0,
+          handIns: [{ ...started, ended, seconds: run.seconds }],
+        });
     }
     const fields = await this.#store.fetch(job.id);
     return new Job(this.#store, job.id, fields ?? new LocalFields(this.name, job.fields));

@@ -47,14 +47,14 @@ export function wholeNumberOf(id: string, fields: Fields, name: string): number 
   const text = textOf(fields, name);
   if (text === undefined) return undefined;
   if (!/^-?\d{1,15}$/.test(text))
-    throw new InvalidJobError(id, `Its field ${name} is not a whole number: ${quote(text)}`);
+    throw new InvalidJobError(id, `its field ${name} is not a whole number: ${quote(text)}`);
   return Number(text);
 }
 
 /** A timestamp as RQ writes it, with any precision; `undefined` where there is none that can be read. */
 export function timeOf(fields: Fields, name: string): Date | undefined {
   const text = textOf(fields, name);
-  if (text === undefined) return undefined;
+  if (text === undefined || !/^\d{4}-\d\d-\d\dT/.test(text)) return undefined;
   const time = new Date(text);
   return Number.isNaN(time.getTime()) ? undefined : time;
 }
@@ -91,21 +91,21 @@ export function isPythons(fields: Fields): boolean {
 export function callOf(id: string, fields: Fields): CallRecord {
   const raw = fields.get('data');
   if (raw === undefined || raw.length === 0)
-    throw new InvalidJobError(id, 'It has no data: nothing says what to call');
+    throw new InvalidJobError(id, 'it has no data: nothing says what to call');
   const data = typeof raw === 'string' ? raw : inflated(id, raw);
   let call: unknown;
   try {
     call = JSON.parse(data.toString());
   } catch (cause) {
     const pickle = data[0] === 0x80 ? ' (a pickle: enqueue with the JSON serializer)' : '';
-    throw new InvalidJobError(id, `Its data is not JSON${pickle}: ${said(cause)}`, { cause });
+    throw new InvalidJobError(id, `its data is not JSON${pickle}: ${said(cause)}`, { cause });
   }
   const [name, instance, args, kwargs] = Array.isArray(call) ? (call as unknown[]) : [];
   if (typeof name !== 'string' || name === '' || !Array.isArray(args) || !isObject(kwargs)) {
-    throw new InvalidJobError(id, 'Its data is not of the form [function name, null, [args], {kwargs}]');
+    throw new InvalidJobError(id, 'its data is not of the form [function name, null, [args], {kwargs}]');
   }
   if (instance !== null)
-    throw new InvalidJobError(id, `It calls a method of an object, '${name}': functions only`);
+    throw new InvalidJobError(id, `it calls a method of an object, '${name}': functions only`);
   return { functionName: name, args, kwargs };
 }
 
@@ -118,7 +118,7 @@ function inflated(id: string, raw: Buffer): Buffer {
       cause instanceof RangeError
         ? `it inflates to more than ${INFLATE_LIMIT / 1024 / 1024} MiB`
         : said(cause);
-    throw new InvalidJobError(id, `Its data can't be decompressed: ${why}`, { cause });
+    throw new InvalidJobError(id, `its data can't be decompressed: ${why}`, { cause });
   }
 }
 

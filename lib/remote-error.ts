@@ -1,45 +1,71 @@
 /** Errors as text: how one is stored for people and for Python, and what is read back from it. */
-import { inspect } from 'node:util';
+import { inspect, types } from 'node:util';
 import { RqError, type RemoteError } from './errors.ts';
 
 /** Characters of an error that are stored. */
 const MOST = 64 * 1024;
+/** Causes of causes that are shown. */
+const DEEPEST = 4;
 
 /**
- * Name, message, stack, further properties and causes, as Node prints them; of our own errors, whose stack is the
- * worker's and no help, name and message. Never throws, whatever was thrown.
+ * `Name: message`, the frames of the stack, further properties, and the cause; of our own errors, whose stack is the
+ * worker's and no help, the first line. Never throws, whatever was thrown.
  */
 export function errorText(error: unknown): string {
   let text: string;
   try {
-    if (error instanceof RqError) text = `${error.name}: ${error.message}`;
-    else if (error instanceof Error) text = shown(error, 4).replace(/^<ref \*\d+> /, '');
-    else text = `Error: thrown was ${shown(error, 2)}, not an Error`;
-  } catch (cause) {
-    text = `Error: an error that can't be shown (${cause instanceof Error ? cause.name : typeof cause})`;
+    text = isError(error) ? shown(error, []) : `Error: thrown was ${inspected(error)}, not an Error`;
+  } catch {
+    text = 'Error: something was thrown that can not be shown';
   }
   return text.length > MOST ? `${text.slice(0, MOST).toWellFormed()}…` : text;
 }
 
-function shown(value: unknown, depth: number): string {
-  return inspect(value, { depth, breakLength: 110, maxArrayLength: 50, maxStringLength: 4000 });
+function isError(value: unknown): value is Error {
+  return value instanceof Error || types.isNativeError(value);
 }
 
-/** Name and message from a stored text: a JavaScript stack, or a Python traceback, whose last line says both. */
+function shown(error: Error, above: readonly Error[]): string {
+  if (above.includes(error)) return '[Circular]';
+  // whatever somebody has put there
+  const { name: named, message: told } = error as { readonly name: unknown; readonly message: unknown };
+  const [name, message] = [String(named) || 'Error', String(told)];
+  const lines = [message === '' ? name : `${name}: ${message}`];
+  if (error instanceof RqError) return lines.join('');
+  const stack: unknown = error.stack;
+  if (typeof stack === 'string') lines.push(...stack.split('\n').filter(line => /^\s+at /.test(line)));
+  const more = Object.entries(error).filter(([key]) => !['name', 'message', 'stack', 'cause'].includes(key));
+  if (more.length > 0) lines.push(`    with ${inspected(Object.fromEntries(more))}`);
+  const part = (value: unknown): string =>
+    isError(value) ? shown(value, [...above, error]) : inspected(value);
+  if (above.length < DEEPEST) {
+    if (error instanceof AggregateError)
+      for (const each of error.errors) lines.push(`    [errors]: ${part(each)}`);
+    if (error.cause !== undefined) lines.push(`    [cause]: ${part(error.cause)}`);
+  }
+  return lines.join('\n');
+}
+
+function inspected(value: unknown): string {
+  return inspect(value, { depth: 3, breakLength: Infinity, maxArrayLength: 50, maxStringLength: 4000 });
+}
+
+/** Name and message from a stored text: a JavaScript error's, or a Python traceback, which says both at its end. */
 export function parseErrorText(text: string): RemoteError {
-  const python = text.startsWith('Traceback (most recent call last)');
-  const said = python
-    ? (text
-        .trimEnd()
-        .split('\n')
-        .findLast(line => /^\S/.test(line)) ?? '')
-    : text;
-  // an error that carries a code is shown as `Name [CODE]: message`
-  const [, name, message] =
-    /^([\w$.]+)(?: \[[^\]\n]*\])?(?:: ([\s\S]*?))?(?:\n {4}at |\s*$)/.exec(said) ?? [];
-  return {
-    name: name ?? 'Error',
-    message: (name === undefined ? said : (message ?? '')).trimEnd(),
-    stack: text,
-  };
+  const said = text.startsWith('Traceback (most recent call last)') ? endOfTraceback(text) : text;
+  const end = /\n {4}(?:at |with |\[errors\]: |\[cause\]: )/.exec(said)?.index ?? said.length;
+  const head = said.slice(0, end).trimEnd();
+  // a name may have spaces when a message follows; alone it is a name only if it looks like one
+  const [, named, message = ''] =
+    /^([^\n:]{1,100}): ([\s\S]*)$/.exec(head) ?? /^([\w$.]+):?$/.exec(head) ?? [];
+  return named === undefined
+    ? { name: 'Error', message: head, stack: text }
+    : { name: named, message, stack: text };
+}
+
+/** What follows the last frame of a traceback: the exception, whose message may have several lines. */
+function endOfTraceback(text: string): string {
+  const lines = text.trimEnd().split('\n');
+  const lastFrame = lines.findLastIndex(line => /^ {2}(?:File "| {2}|\[Previous line)/.test(line));
+  return lines.slice(lastFrame + 1).join('\n');
 }

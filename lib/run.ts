@@ -11,9 +11,10 @@ import {
   ShutdownError,
   StopRequestedError,
 } from './errors.ts';
+import { timerMs } from './duration.ts';
 import type { FunctionTable, TaskFunction } from './functions.ts';
 import { toJson } from './json.ts';
-import { isJobId, quote } from './options.ts';
+import { isJobId, messageOf, quote } from './options.ts';
 import type { Ended, Outcome, RunRef } from './outcome.ts';
 import {
   STATUSES,
@@ -35,6 +36,18 @@ export interface RunOptions {
   readonly resultTtl?: number;
   /** Seconds that a function may go on after its signal was aborted. */
   readonly grace?: number;
+}
+
+/** A job that was started, with its fields as they were before. */
+export interface StartedJob extends RunRef {
+  readonly fields: Fields;
+}
+
+/** Who started a job, from which queue, and when by Redis' clock. */
+export interface Starter {
+  readonly queue: string;
+  readonly worker: string;
+  readonly at: string;
 }
 
 /** Shared by all copies of this package in the process: a worker installed globally runs modules that import their own. */
@@ -63,6 +76,11 @@ export class Run {
   /** What is handed in for it, once it has ended, and how long it ran, in seconds. */
   ended: Ended | undefined;
   seconds = 0;
+  /** When Redis started it, in RQ's form, and under which worker's name. */
+  readonly startedAt: string;
+  readonly worker: string;
+  /** The answer to its outcome may be lost: it was sent before. */
+  resent = false;
   /** Set where the function was still running when its slot was given up. */
   overdue = false;
   #call: CallRecord | undefined;
@@ -73,12 +91,14 @@ export class Run {
   #done: ((outcome: Outcome) => void) | undefined;
   #graceTimer: NodeJS.Timeout | undefined;
 
-  constructor(store: Store, { place, jobId, executionId }: RunRef, queue: string, fields: Fields) {
+  constructor(store: Store, { place, jobId, executionId, fields }: StartedJob, by: Starter) {
     this.store = store;
     this.place = place;
     this.jobId = jobId;
     this.executionId = executionId;
-    this.queue = queue;
+    this.queue = by.queue;
+    this.worker = by.worker;
+    this.startedAt = by.at;
     this.fields = fields;
   }
 
@@ -108,7 +128,7 @@ export class Run {
     this.#reason = reason;
     if (!first) return;
     if (this.#pending)
-      this.#graceTimer = setTimeout(() => this.leave(), (this.#options.grace ?? GRACE) * 1000);
+      this.#graceTimer = setTimeout(() => this.leave(), timerMs(this.#options.grace ?? GRACE));
     this.#controller?.abort(reason);
   }
 
@@ -171,15 +191,19 @@ export class Run {
   #settle(outcome: Outcome): void {
     const done = this.#done;
     this.#done = undefined;
+    this.seconds = (performance.now() - this.began) / 1000;
     clearTimeout(this.#graceTimer);
     done?.(outcome);
   }
 
   readonly #threw = (error: unknown): void => {
+    this.checkTime();
     if (this.#pending) this.#settle(this.#reason === undefined ? this.#failed(error) : this.#interrupted());
   };
 
   readonly #returned = (value: unknown): void => {
+    // a function that held up the event loop comes before the watchdog
+    this.checkTime();
     if (!this.#pending) return;
     // what ended in time although the worker shuts down has ended
     const counts = this.#reason === undefined || this.#reason instanceof ShutdownError;
@@ -188,12 +212,12 @@ export class Run {
 
   /** What nobody wrote who follows the wire format is not run. */
   #check(): void {
-    if (!isJobId(this.jobId)) throw new InvalidJobError(this.jobId, `Its id is none: ${quote(this.jobId)}`);
+    if (!isJobId(this.jobId)) throw new InvalidJobError(this.jobId, `its id is none: ${quote(this.jobId)}`);
     const status = statusOf(this.fields);
     if (status === undefined || !STATUSES.includes(status)) {
       throw new InvalidJobError(
         this.jobId,
-        `Its status is ${JSON.stringify(status ?? '')}, which is none: ${STATUSES.join(', ')} are`,
+        `its status is ${JSON.stringify(status ?? '')}, which is none: ${STATUSES.join(', ')} are`,
       );
     }
     for (const name of ['result_ttl', 'failure_ttl', 'ttl']) wholeNumberOf(this.jobId, this.fields, name);
@@ -204,10 +228,7 @@ export class Run {
     try {
       text = value === undefined ? 'null' : toJson(value, 'result');
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
-      return this.#failed(
-        new InvalidResultError(this.jobId, `What ${this.call.functionName} returned is not JSON: ${why}`),
-      );
+      return this.#failed(new InvalidResultError(this.jobId, this.call.functionName, messageOf(error)));
     }
     return {
       status: 'finished',

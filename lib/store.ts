@@ -1,7 +1,7 @@
 /** What producers and handles ask of Redis: one method for each verb, speaking ids and plain records. */
 import type { Redis } from 'ioredis';
 import { Batch } from './batch.ts';
-import type { Link } from './connection.ts';
+import { withoutCommand, type Link } from './connection.ts';
 import { ENQUEUE_BATCH, ERRORS_KEPT, ERROR_BYTES, FAILURE_TTL } from './defaults.ts';
 import {
   ConnectionError,
@@ -137,7 +137,7 @@ export class Store {
     return ids.map((id, i) => {
       const flat = found[i];
       if (!Array.isArray(flat))
-        return new InvalidJobError(id, `The key of job ${id} does not hold a job: ${String(flat)}`);
+        return new InvalidJobError(id, `its key does not hold a job: ${String(flat)}`);
       return flat.length === 0 ? undefined : toFields(flat);
     });
   }
@@ -334,7 +334,9 @@ function refused(what: string, error: Error): RedisRefusedError {
   const hint = error.message.startsWith('OOM')
     ? ' (Redis is full: raise its maxmemory, or take jobs off it)'
     : '';
-  return new RedisRefusedError(`Redis refused to ${what}: ${error.message}${hint}`, { cause: error });
+  return new RedisRefusedError(`Redis refused to ${what}: ${error.message}${hint}`, {
+    cause: withoutCommand(error),
+  });
 }
 
 async function withDeadline<T>(promise: Promise<T>, ms: number): Promise<T> {

@@ -43,6 +43,10 @@ export interface AdvanceReply {
   readonly jobs: readonly (RunRef & { readonly fields: Fields })[];
   /** Ids that were taken off a list without a run, and what was found. */
   readonly dropped: readonly { readonly place: number; readonly id: string; readonly reason: string }[];
+  /** Places of the queues that have a key of the wrong type: nothing can be taken from them. */
+  readonly unusable: readonly number[];
+  /** When the jobs were started, by Redis' clock, in RQ's form. */
+  readonly at: string;
   /** Whether there may be more to take now, or work is suspended. */
   readonly more: 'yes' | 'no' | 'suspended';
 }
@@ -120,8 +124,8 @@ export class WorkerStore {
         claims: this.#units.map((_, i) => (claims.has(i) ? '1' : '0')).join(''),
       },
       rest: groups(handIns),
-    })) as [number[], Buffer, [number, Buffer, Buffer][], number, number];
-    const [answers, jobs, dropped, more, turn] = reply;
+    })) as [number[], Buffer, [number, Buffer, Buffer][], number, number, number[], Buffer];
+    const [answers, jobs, dropped, more, turn, unusable, at] = reply;
     this.#turn = turn;
     return {
       answers: answers.map(answer => (answer === 1 ? 'accepted' : answer === 0 ? 'refused' : 'wrong type')),
@@ -136,6 +140,8 @@ export class WorkerStore {
         id: id.toString(),
         reason: reason.toString(),
       })),
+      unusable: unusable.map(queue => queue - 1),
+      at: at.toString(),
       more: more === 0 ? 'no' : more === 1 ? 'yes' : 'suspended',
     };
   }
@@ -275,7 +281,7 @@ function groups(handIns: readonly HandIn[]): Argument[] {
       all.push(1, place + 1, status, ttl, publish ? '1' : '0', stream === '' ? '0' : '1');
     }
     all.push(jobId, executionId, text);
-    if (stream !== '') all.push(stream);
+    if (stream !== '') all.push(stream, handIn.seconds);
     last = handIn;
   }
   return all;

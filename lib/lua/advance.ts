@@ -10,12 +10,14 @@ import { announce, clock, keep } from './parts.ts';
  *
  * Rest: outcomes in groups that are alike. A group is the number of its outcomes, queue (from 1), status, seconds to keep
  * them (-1 for ever, 0 not at all), 1 where the result goes with the status message, 1 where there is a payload for the
- * result stream; then, for each outcome, job id, execution id, result or error text, and the payload where there is one.
+ * result stream; then, for each outcome, job id, execution id, result or error text, and where there is a payload that and the
+ * seconds that the run took.
  *
- * Reply: `[answers, jobs, dropped, more, turn]`. An answer is 1 for accepted (also when handed in before), 0 for
+ * Reply: `[answers, jobs, dropped, more, turn, unusable, timestamp]`. An answer is 1 for accepted (also when handed in before), 0 for
  * refused, -1 where a key of the queue has the wrong type. The jobs are one MessagePack array, of queue, id
  * and `[field, value, …]` of each in turn, the fields as they were before the run: as so many small strings of their own
- * they would cost both sides more than all the rest. A dropped id is `[queue, id, reason]`. `more` is 0 when the queues were found empty, 1 when not, 2 when work is suspended.
+ * they would cost both sides more than all the rest. A dropped id is `[queue, id, reason]`. `more` is 0 when the queues were found empty, 1 when not, 2 when work is suspended. `unusable` are
+ * queues with a key of the wrong type, which nothing was taken from.
  *
  * A script that fails half-way has done its first half: so the keys of a queue are looked at before the first write,
  * and each job's hash is touched through `pcall`.
@@ -56,7 +58,7 @@ export const advance: Script<
   body: `
 local names = {}
 for name in string.gmatch(queue_names, '[^,]+') do names[#names + 1] = name end
-local queue_ok = {}
+local queue_ok, unusable = {}, {}
 local function usable(i)
   local known = queue_ok[i]
   if known ~= nil then return known end
@@ -67,6 +69,7 @@ local function usable(i)
   end
   if type(redis.pcall('LLEN', q.list)) == 'table' then known = false end
   queue_ok[i] = known
+  if not known then unusable[#unusable + 1] = i end
   return known
 end
 
@@ -74,7 +77,7 @@ end
 local answers, ended, registered = {}, {}, {}
 local stream_type = { finished = '1', failed = '2', stopped = '3' }
 
-local function finish(i, id, run, status, ttl, text, stream, announced_text)
+local function finish(i, id, run, status, ttl, text, stream, seconds, announced_text)
   local key = job_prefix .. id
   local fence = redis.pcall('HMGET', key, 'status', 'execution_id')
   if fence.err then return 0 end
@@ -97,7 +100,8 @@ local function finish(i, id, run, status, ttl, text, stream, announced_text)
       local results = results_prefix .. id
       redis.pcall('XADD', results, 'MAXLEN', '10', '*', 'type', stream_type[status], 'worker_name', worker,
         status == 'finished' and 'return_value' or 'exc_string', stream,
-        'execution_id', run, 'execution_ended_at', tostring(now))
+        'execution_id', run, 'execution_started_at', string.format('%.6f', now - tonumber(seconds)),
+        'execution_ended_at', string.format('%.6f', now))
       keep(results, ttl)
     end
     local kind = status == 'finished' and 'finished' or 'failed'
@@ -118,13 +122,13 @@ local at, last = rest, #ARGV
 while at < last do
   local count, i, status, ttl = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), ARGV[at + 2], tonumber(ARGV[at + 3])
   local published, streamed = ARGV[at + 4] == '1', ARGV[at + 5] == '1'
-  local width = streamed and 4 or 3
+  local width = streamed and 5 or 3
   at = at + 6
   for n = 1, count do
     if usable(i) then
       local text = ARGV[at + 2]
       answers[#answers + 1] = finish(i, ARGV[at], ARGV[at + 1], status, ttl, text, streamed and ARGV[at + 3],
-        published and text)
+        streamed and ARGV[at + 4], published and text)
     else
       answers[#answers + 1] = -1
     end
@@ -246,7 +250,7 @@ for i, list in pairs(runs) do
   end
 end
 publish_all()
-return { answers, cmsgpack.pack(jobs), dropped, more, next_turn }`,
+return { answers, cmsgpack.pack(jobs), dropped, more, next_turn, unusable, timestamp() }`,
 });
 
 /** What a call's n-th run, from 0, has after its `run_prefix`: two letters. */

@@ -25,14 +25,19 @@ if held[2] and held[2] ~= queue_name then return { 'elsewhere', held[2] } end
 local was = held[1]
 if was ~= 'queued' and was ~= 'started' and was ~= 'deferred' and was ~= 'scheduled' then return { was } end
 sound(q, { 'started', 'deferred', 'scheduled', 'canceled' })
-redis.call('ZADD', q.canceled, now, id)
 redis.call('LREM', q.list, 0, id)
 redis.call('ZREM', q.deferred, id)
 redis.call('ZREM', q.scheduled, id)
 if held[4] then redis.call('ZREM', q.started, id .. ':' .. held[4]) end
-redis.call('HSET', job, 'status', 'canceled')
-redis.call('HDEL', job, 'execution_id')
-keep(job, tonumber(held[5] or '') or tonumber(failure_ttl))
+local ttl = tonumber(held[5] or '') or tonumber(failure_ttl)
+if ttl == 0 then
+  redis.call('DEL', job)
+else
+  redis.call('ZADD', q.canceled, now, id)
+  redis.call('HSET', job, 'status', 'canceled')
+  redis.call('HDEL', job, 'execution_id')
+  keep(job, ttl)
+end
 announce(queue_name, id, 'canceled', held[3])
 publish_all()
 return { was, held[3] or '', held[4] or '' }`,

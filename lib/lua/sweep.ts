@@ -63,9 +63,13 @@ local cleaned = redis.call('ZREMRANGEBYSCORE', q.finished, '-inf', text_of(now))
 -- ---- runs whose worker was not heard of for a lease
 local recovered, abandoned = {}, {}
 local function abandon(key, id, reason, ttl, worker)
-  redis.call('HSET', key, 'status', 'failed', 'ended_at', timestamp(), 'exc_info', reason)
-  redis.call('ZADD', q.failed, expiry(ttl), id)
-  keep(key, ttl)
+  if ttl == 0 then
+    redis.call('DEL', key)
+  else
+    redis.call('HSET', key, 'status', 'failed', 'ended_at', timestamp(), 'exc_info', reason)
+    redis.call('ZADD', q.failed, expiry(ttl), id)
+    keep(key, ttl)
+  end
   announce(queue_name, id, 'failed', worker)
   abandoned[#abandoned + 1] = id
 end

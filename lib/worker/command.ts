@@ -1,11 +1,14 @@
-/** Commands to a worker, on its pub/sub channel: RQ's `shutdown`, `stop-job` and `kill-horse`. */
+/** Commands to a worker, on its pub/sub channel: RQ's `shutdown`, `stop-job` and `kill-horse`, and our `drop-execution`. */
 import type { Link } from '../connection.ts';
 import { escapeControls, quote } from '../options.ts';
+import { isObject } from '../record.ts';
 
 export interface CommandHandlers {
   readonly shutdown: () => void;
   /** One job's run is to end; '' for every run. */
   readonly stopJob: (jobId: string) => void;
+  /** A run is not the job's any more: the job was canceled or deleted. */
+  readonly dropExecution: (executionId: string) => void;
   readonly warn: (text: string) => void;
 }
 
@@ -41,16 +44,22 @@ export class Commands {
   }
 
   #handle(text: string): void {
-    let command: unknown;
-    let jobId: unknown;
+    let payload: unknown;
     try {
-      ({ command, job_id: jobId } = JSON.parse(text) as { command?: unknown; job_id?: unknown });
+      payload = JSON.parse(text);
     } catch {
       return this.#handlers.warn(`A command that is not JSON was ignored: ${quote(text)}`);
     }
+    const {
+      command,
+      job_id: jobId,
+      execution_id: executionId,
+    } = (isObject(payload) ? payload : {}) as Readonly<Record<string, unknown>>;
     if (command === 'shutdown') this.#handlers.shutdown();
     else if (command === 'kill-horse') this.#handlers.stopJob('');
     else if (command === 'stop-job' && typeof jobId === 'string') this.#handlers.stopJob(jobId);
+    else if (command === 'drop-execution' && typeof executionId === 'string')
+      this.#handlers.dropExecution(executionId);
     else this.#handlers.warn(`An unknown command was ignored: ${escapeControls(text).slice(0, 200)}`);
   }
 }

@@ -67,18 +67,10 @@ export interface WorkerEvents {
 
 /** An event about a run; what has to be decoded for it is decoded when somebody asks. */
 export class RunEvent implements JobFailedEvent {
-  readonly seconds: number;
-  readonly ttl: number;
-  readonly error: unknown;
-  readonly text: string;
   readonly #run: Run;
 
-  constructor(run: Run, end: Partial<Pick<JobFailedEvent, 'seconds' | 'ttl' | 'error' | 'text'>> = {}) {
+  constructor(run: Run) {
     this.#run = run;
-    this.seconds = end.seconds ?? 0;
-    this.ttl = end.ttl ?? 0;
-    this.error = end.error;
-    this.text = end.text ?? '';
   }
 
   get jobId(): string {
@@ -100,5 +92,18 @@ export class RunEvent implements JobFailedEvent {
   }
   get description(): string {
     return textOf(this.#run.fields, 'description') ?? this.functionName;
+  }
+  get seconds(): number {
+    return this.#run.seconds;
+  }
+  get ttl(): number {
+    return this.#run.ended?.ttl ?? 0;
+  }
+  get error(): unknown {
+    return this.#run.ended?.error;
+  }
+  get text(): string {
+    const { ended } = this.#run;
+    return ended === undefined || ended.status === 'finished' ? '' : ended.text;
   }
 }

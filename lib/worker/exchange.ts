@@ -114,6 +114,7 @@ export class Exchange {
       reply.answers.forEach((answer, i) => this.#answered(handIns[i] as Settled, answer));
       return reply;
     } catch (error) {
+      for (const run of handIns) run.resent = true;
       this.#settled.unshift(...handIns);
       this.#refused(error);
       return undefined;
@@ -133,7 +134,9 @@ export class Exchange {
   }
 
   #answered(run: Settled, answer: AdvanceReply['answers'][number]): void {
-    if (answer === 'accepted') return this.#hooks.ended(run);
+    // where nothing was to be kept, a job that is gone is what the first time leaves behind
+    const kept = answer === 'accepted' || (answer === 'refused' && run.resent && run.ended.ttl === 0);
+    if (kept) return this.#hooks.ended(run);
     if (answer === 'wrong type') {
       const again = `job ${run.jobId} runs again after its lease`;
       this.#hooks.failed(new Error(`A key of queue ${run.queue} has the wrong type: ${again}`));

@@ -1,6 +1,6 @@
 /** A worker's log: each event as a level, a message in RQ's words, and fields in pino's. */
 import type { EventEmitter } from 'node:events';
-import { escapeControls } from '../options.ts';
+import { escapeControls, quote } from '../options.ts';
 import { VERSION } from '../version.ts';
 import type { JobEvent, WorkerEvents } from './events.ts';
 
@@ -10,6 +10,18 @@ export interface Logger {
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;
   error(fields: object, message: string): void;
+}
+
+/** @throws {TypeError} where it has not pino's methods. */
+export function checkLogger(logger: Logger): Logger {
+  for (const level of ['debug', 'info', 'warn', 'error'] as const) {
+    if (typeof logger?.[level] !== 'function') {
+      throw new TypeError(
+        `logger must have pino's methods debug, info, warn and error, not ${quote(logger)}`,
+      );
+    }
+  }
+  return logger;
 }
 
 type Source = Pick<EventEmitter<WorkerEvents>, 'on'> & { readonly name: string };
@@ -24,7 +36,7 @@ export function logTo(worker: Source, logger: Logger, descriptions: boolean): vo
     function: functionName,
   });
   const title = ({ queue, jobId }: JobEvent, text: string): string =>
-    `${queue}: ${escapeControls(text)} (${jobId})`;
+    escapeControls(`${queue}: ${text} (${jobId})`);
 
   worker
     .on('disconnected', error => logger.error(own, `${escapeControls(error.message)}; trying again`))
@@ -64,13 +76,13 @@ export function logTo(worker: Source, logger: Logger, descriptions: boolean): vo
     .on('recovered', (queue, ids) =>
       logger.warn(
         { ...own, queue, job_ids: ids },
-        `${queue}: Taken back from a worker that is gone: ${ids.join(', ')}`,
+        `${queue}: Taken back from a worker that is gone: ${escapeControls(ids.join(', '))}`,
       ),
     )
     .on('abandoned', (queue, ids) =>
       logger.error(
         { ...own, queue, job_ids: ids },
-        `${queue}: Abandoned too often, failed: ${ids.join(', ')}`,
+        `${queue}: Abandoned too often, failed: ${escapeControls(ids.join(', '))}`,
       ),
     )
     .on('suspended', () => logger.info(own, 'Work is suspended: no new job is taken until it is resumed'))
@@ -79,7 +91,7 @@ export function logTo(worker: Source, logger: Logger, descriptions: boolean): vo
     .on('error', error =>
       logger.error(
         { ...own, err: { type: error.name, message: error.message, stack: error.stack } },
-        error.message,
+        escapeControls(error.message),
       ),
     )
     .on('stopping', kind =>

@@ -14,8 +14,8 @@ import { Waits } from './waits.ts';
 
 /** Calls that are under way at a time: while Redis works on one, the worker runs the jobs of the other. */
 const CALLS = 2;
-/** Milliseconds between two looks whether suspended work goes on, as in RQ. */
-const SUSPENDED_MS = 1_000;
+/** Milliseconds between two looks whether suspended work goes on, as in RQ, and whether a queue can be used again. */
+const LOOK_MS = 1_000;
 /** Milliseconds between two looks whether the worker is registered again. */
 const UNREGISTERED_MS = 100;
 
@@ -56,6 +56,9 @@ export class Loop {
   /** Places of the queues where a blocking read took something. */
   #claims: Set<number> = new Set();
   #more: AdvanceReply['more'] = 'yes';
+  #suspended = false;
+  /** Places of the queues that have a key of the wrong type. */
+  #unusable: ReadonlySet<number> = new Set();
   #taken = 0;
   /** Jobs asked for in calls that are under way. */
   #asked = 0;
@@ -103,7 +106,7 @@ export class Loop {
   }
 
   get suspended(): boolean {
-    return this.#more === 'suspended';
+    return this.#suspended;
   }
 
   /** Runs whose leases are to be renewed: their outcomes are not stored yet. */
@@ -123,13 +126,7 @@ export class Loop {
     this.#taking = false;
     clearTimeout(this.#idleTimer);
     clearTimeout(this.#pauseTimer);
-    try {
-      await this.#waits.disarm();
-      await this.#store.releaseClaims(this.#link.redis);
-    } catch (error) {
-      // what is left among the claims goes back once the worker is not registered any more
-      this.#hooks.failed(error);
-    }
+    await this.#letGo();
     this.#kick();
   }
 
@@ -204,15 +201,21 @@ export class Loop {
     }
     if (this.#free <= 0 || burst) return;
     clearTimeout(this.#pauseTimer);
-    if (this.#more === 'suspended') this.#pauseTimer = setTimeout(() => this.#lookAgain(), SUSPENDED_MS);
-    else if (this.#hooks.registered()) this.#waits.arm();
-    else this.#pauseTimer = setTimeout(() => this.#kick(), UNREGISTERED_MS);
+    if (this.#suspended || this.#unusable.size > 0) {
+      this.#pauseTimer = setTimeout(() => this.#lookAgain(), LOOK_MS);
+    }
+    if (this.#more === 'no') {
+      if (this.#hooks.registered()) this.#waits.arm(this.#unusable);
+      else this.#pauseTimer = setTimeout(() => this.#lookAgain(), UNREGISTERED_MS);
+    }
     if (maxIdleMs !== Infinity && this.#running.size === 0) {
       this.#idleTimer ??= setTimeout(() => void this.drain(), maxIdleMs);
     }
   }
 
   #lookAgain(): void {
+    // what was taken from a queue before it became unusable is still among the claims
+    for (const place of this.#unusable) this.#claims.add(place);
     this.#more = 'yes';
     this.#kick();
   }
@@ -239,28 +242,47 @@ export class Loop {
     }
     for (const { place, id, reason } of reply.dropped)
       this.#hooks.dropped(this.#queueName(place), id, reason);
-    if (want > 0 || claims.size > 0) this.#learn(reply.more);
-    if (reply.jobs.length > 0) await this.#take(reply.jobs);
+    if (want > 0 || claims.size > 0) this.#learn(reply);
+    if (reply.jobs.length > 0) await this.#take(reply);
     this.#kick();
   }
 
-  #learn(more: AdvanceReply['more']): void {
-    if ((more === 'suspended') !== (this.#more === 'suspended')) this.#hooks.suspended(more === 'suspended');
+  #learn({ more, unusable }: AdvanceReply): void {
     this.#more = more;
+    const suspended = more === 'suspended';
+    if (suspended !== this.#suspended) this.#hooks.suspended(suspended);
+    this.#suspended = suspended;
+    for (const place of unusable) {
+      if (!this.#unusable.has(place)) this.#hooks.failed(new Error(wrongType(this.#queueName(place))));
+    }
+    this.#unusable = new Set(unusable);
   }
 
-  async #take(jobs: AdvanceReply['jobs']): Promise<void> {
+  /** Ends the blocking reads, and puts back at once what they took. */
+  async #letGo(): Promise<void> {
+    try {
+      const taken = await this.#waits.disarm();
+      if (!taken && this.#claims.size === 0) return;
+      this.#claims = new Set();
+      await this.#store.releaseClaims(this.#link.redis);
+    } catch (error) {
+      // what is left among the claims goes back once the worker is not registered any more
+      this.#hooks.failed(error);
+    }
+  }
+
+  async #take({ jobs, at }: AdvanceReply): Promise<void> {
     clearTimeout(this.#idleTimer);
     this.#idleTimer = undefined;
     this.#taken += jobs.length;
-    const runs = jobs.map(job => new Run(this.#jobs, job, this.#queueName(job.place), job.fields));
+    const { worker } = this.#store;
+    const runs = jobs.map(job => new Run(this.#jobs, job, { queue: this.#queueName(job.place), worker, at }));
     // the worker was told to stop while the call was under way
     if (!this.#taking) return this.#exchange.giveBack(runs);
     for (const run of runs) this.#running.add(run);
     // a function may hold up the event loop: no read may then hold a job that another worker could run
-    if ((this.#free <= 0 || this.#taken >= this.#options.maxJobs) && this.#waits.armed) {
-      await this.#waits.disarm().catch((error: unknown) => this.#hooks.failed(error));
-    }
+    const full = this.#free <= 0 || this.#taken >= this.#options.maxJobs;
+    if (full && (this.#waits.armed || this.#claims.size > 0)) await this.#letGo();
     for (const run of runs) {
       this.#hooks.started(run);
       run.perform(this.#options.functions, this.#options, outcome => this.#settle(run, outcome));
@@ -274,7 +296,6 @@ export class Loop {
     else if (outcome === 'lost') this.#hooks.lost(run);
     else {
       run.ended = outcome;
-      run.seconds = (performance.now() - run.began) / 1000;
       this.#exchange.settle(run as Settled);
     }
     // while the slots were full nobody looked; and a job may have put others on the queues
@@ -285,4 +306,8 @@ export class Loop {
   #queueName(place: number): string {
     return this.#store.queues[place] ?? '';
   }
+}
+
+function wrongType(queue: string): string {
+  return `A key of queue ${queue} has the wrong type: nothing is taken from it, and its outcomes are not kept, until it is gone`;
 }

@@ -26,6 +26,7 @@ export class Waits {
   readonly #waits: readonly Wait[];
   readonly #onTaken: (queue: number) => void;
   #armed = false;
+  /** A read that was being ended may have taken an id. */
   #taken = false;
 
   /** `onTaken` is called with a queue's place when its claims may hold an id. */
@@ -48,23 +49,21 @@ export class Waits {
     return this.#waits.some(({ reading }) => reading !== undefined);
   }
 
-  /** Starts the reads that are not under way. */
-  arm(): void {
+  /** Starts the reads that are not under way, but those of the queues at the places of `except`. */
+  arm(except: ReadonlySet<number>): void {
     this.#armed = true;
-    this.#waits.forEach((wait, queue) => {
-      if (wait.reading !== undefined) return;
-      wait.reading = this.#read(wait, queue).finally(() => (wait.reading = undefined));
+    this.#waits.forEach((wait, place) => {
+      if (wait.reading !== undefined || except.has(place)) return;
+      wait.reading = this.#read(wait, place).finally(() => (wait.reading = undefined));
     });
   }
 
-  /** Ends all reads; what they still took goes back to the front of its queue at once. */
-  async disarm(): Promise<void> {
+  /** Ends all reads. Answers whether one of them may still have taken an id. */
+  async disarm(): Promise<boolean> {
     this.#armed = false;
     this.#taken = false;
     await Promise.all(this.#waits.map(wait => this.#end(wait)));
-    if (!this.#taken) return;
-    this.#taken = false;
-    await this.#store.releaseClaims(this.#commands.redis);
+    return this.#taken;
   }
 
   close(): void {
@@ -90,12 +89,11 @@ export class Waits {
         if (refused?.startsWith('UNBLOCKED')) return;
         // a key of the wrong type, or no memory left for BLMOVE: then the worker looks once a second instead
         if (refused !== undefined) await pause(REFUSED_MS);
-        if (!this.#armed) return;
       } finally {
         clearTimeout(late);
       }
-      this.#taken = true;
       if (this.#armed) this.#onTaken(queue);
+      else this.#taken = true;
       return;
     }
   }

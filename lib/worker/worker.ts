@@ -1,65 +1,22 @@
 /** A worker: connects, registers, runs jobs until it is told to stop, and leaves nothing behind. */
 import { EventEmitter } from 'node:events';
-import { randomUUID } from 'node:crypto';
-import { Link, type ConnectionOption } from '../connection.ts';
-import {
-  BACKOFF_MS,
-  CONCURRENCY,
-  GRACE,
-  LEASE,
-  LEAST_LEASE,
-  QUEUE,
-  RESULT_TTL,
-  SHUTDOWN_TIMEOUT,
-} from '../defaults.ts';
-import { parseDuration, storedTtl, type Duration } from '../duration.ts';
+import { Link } from '../connection.ts';
+import { BACKOFF_MS, QUEUE } from '../defaults.ts';
+import { parseDuration, timerMs, type Duration } from '../duration.ts';
 import { ConnectionError, RqError } from '../errors.ts';
-import { register, type FunctionSource, type FunctionTable, type TaskFunction } from '../functions.ts';
 import { Keys } from '../keys.ts';
-import { checkCount, checkFlag, checkKnown, checkName, checkOptions, messageOf, quote } from '../options.ts';
-import type { Ended } from '../outcome.ts';
+import { checkCount, checkFlag, checkOptions } from '../options.ts';
 import type { Run } from '../run.ts';
 import { Store } from '../store.ts';
-import { WorkerStore, type DequeueStrategy } from '../worker-store.ts';
+import { WorkerStore } from '../worker-store.ts';
 import { checkRedis } from './checks.ts';
 import { Commands } from './command.ts';
 import { RunEvent, type WorkerEvents } from './events.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { Janitor } from './janitor.ts';
-import { logTo, type Logger } from './log.ts';
+import { logTo } from './log.ts';
 import { Loop } from './loop.ts';
-
-export interface WorkerOptions {
-  /** As for `Queue`. A client that is handed in is only asked where Redis is: the worker opens connections of its own. */
-  readonly connection?: ConnectionOption;
-  /** What every key begins with; `rq` by default. */
-  readonly prefix?: string;
-  /** The functions that jobs may call: a module, an object, or a map by name. */
-  readonly functions: FunctionSource | FunctionTable;
-  /** Jobs that run at the same time; 1 by default. */
-  readonly concurrency?: number;
-  /** Random by default, and to be unique among living workers: of `A-Z a-z 0-9 _ . -`. */
-  readonly name?: string;
-  /** For jobs that do not say; 500 s by default, 0 keeps none, -1 keeps them for ever. */
-  readonly resultTtl?: Duration;
-  /** How long `stop()` waits for running jobs before they are aborted and given back; 25 s by default. */
-  readonly shutdownTimeout?: Duration;
-  /** How long a function may go on after its signal was aborted before it is left behind; 5 s by default. */
-  readonly grace?: Duration;
-  /**
-   * How long a run is this worker's without word of it; 30 s by default, 3 s at least. When a worker dies, its jobs are
-   * back on their queues this long, and a sweep of 5 s, later.
-   */
-  readonly lease?: Duration;
-  /** Order of the queues: strictly as given (`default`), each in turn (`round_robin`), or by chance (`random`). */
-  readonly dequeueStrategy?: DequeueStrategy;
-  /** Works on a Redis that may evict keys, and so lose jobs. `false` by default. */
-  readonly allowEviction?: boolean;
-  /** Anything with pino's methods; silent by default. */
-  readonly logger?: Logger;
-  /** Whether jobs' descriptions, and so their arguments, are logged. `true` by default. */
-  readonly logDescriptions?: boolean;
-}
+import { checkWorker, type WorkerOptions, type WorkerSettings } from './settings.ts';
 
 export interface WorkOptions {
   /** Ends when the queues are empty. */
@@ -70,22 +27,10 @@ export interface WorkOptions {
   readonly maxIdleTime?: Duration;
 }
 
-const WORKER_OPTIONS = [
-  'connection',
-  'prefix',
-  'functions',
-  'concurrency',
-  'name',
-  'resultTtl',
-  'shutdownTimeout',
-  'grace',
-  'lease',
-  'dequeueStrategy',
-  'allowEviction',
-  'logger',
-  'logDescriptions',
-];
-const STRATEGIES: readonly string[] = ['default', 'round_robin', 'random'];
+/** What is told of a run that ended, by its status. */
+const ENDS = { finished: 'jobFinished', failed: 'jobFailed', stopped: 'jobStopped' } as const;
+type JobEventName =
+  (typeof ENDS)[keyof typeof ENDS] | 'jobStarted' | 'jobLost' | 'jobReturned' | 'jobOverdue';
 /** Milliseconds that a worker takes to sign off with a Redis that does not answer. */
 const SIGN_OFF_MS = 2_000;
 /** Milliseconds that a stopping worker waits for a Redis that does not take the last outcomes. */
@@ -103,15 +48,9 @@ const FLUSH_MS = 5_000;
 export class Worker extends EventEmitter<WorkerEvents> {
   readonly name: string;
   readonly queues: readonly string[];
+  readonly #settings: WorkerSettings;
   readonly #keys: Keys;
-  readonly #functions: FunctionTable;
-  readonly #options: WorkerOptions;
-  readonly #concurrency: number;
-  readonly #strategy: DequeueStrategy;
-  readonly #resultTtl: number;
-  readonly #shutdownTimeout: number;
-  readonly #grace: number;
-  readonly #lease: number;
+  readonly #link: Link;
   #working: Promise<void> | undefined;
   #stopping: 'warm' | 'cold' | undefined;
   #loop: Loop | undefined;
@@ -121,29 +60,13 @@ export class Worker extends EventEmitter<WorkerEvents> {
   /** @throws {TypeError | RangeError} for options that can't be. Nothing is connected before `work()`. */
   constructor(queues: string | readonly string[] = QUEUE, options: WorkerOptions) {
     super();
-    const given = checkOptions(options, WORKER_OPTIONS, 'Worker');
-    const names = typeof queues === 'string' ? [queues] : queues;
-    if (!Array.isArray(names) || names.length === 0) {
-      throw new TypeError(`queues must be a queue name, or an array of at least one, not ${quote(queues)}`);
-    }
-    this.queues = [...new Set(names.map(name => checkName(name, 'queue name')))];
-    this.name =
-      given.name === undefined ? randomUUID().replaceAll('-', '') : checkName(given.name, 'worker name');
-    this.#keys = new Keys(given.prefix === undefined ? undefined : checkName(given.prefix, 'prefix'));
-    this.#concurrency = checkCount(given.concurrency ?? CONCURRENCY, 'concurrency', 1);
-    checkKnown(given.dequeueStrategy ?? 'default', STRATEGIES, 'dequeueStrategy');
-    this.#strategy = given.dequeueStrategy ?? 'default';
-    this.#resultTtl = storedTtl(given.resultTtl ?? RESULT_TTL, 'resultTtl');
-    this.#shutdownTimeout = parseDuration(given.shutdownTimeout ?? SHUTDOWN_TIMEOUT, 'shutdownTimeout');
-    this.#grace = parseDuration(given.grace ?? GRACE, 'grace');
-    this.#lease = parseDuration(given.lease ?? LEASE, 'lease');
-    if (this.#lease < LEAST_LEASE) {
-      throw new RangeError(`lease must be ${LEAST_LEASE} seconds or more, not ${quote(given.lease)}`);
-    }
-    if (given.allowEviction !== undefined) checkFlag(given.allowEviction, 'allowEviction');
-    this.#functions = toTable(given.functions, text => process.nextTick(() => this.emit('warning', text)));
-    this.#options = given;
-    if (given.logger !== undefined) logTo(this, given.logger, given.logDescriptions ?? true);
+    this.#settings = checkWorker(queues, options, text => process.nextTick(() => this.emit('warning', text)));
+    const { name, queues: names, connection, logger, logDescriptions } = this.#settings;
+    this.name = name;
+    this.queues = names;
+    this.#keys = new Keys(this.#settings.prefix);
+    this.#link = Link.own(connection, { persistent: true });
+    if (logger !== undefined) logTo(this, logger, logDescriptions);
   }
 
   /**
@@ -158,7 +81,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
     } = checkOptions(options, ['burst', 'maxJobs', 'maxIdleTime'], 'work');
     checkFlag(burst, 'burst');
     if (maxJobs !== undefined) checkCount(maxJobs, 'maxJobs', 1);
-    const maxIdleMs = maxIdleTime === undefined ? Infinity : parseDuration(maxIdleTime, 'maxIdleTime') * 1000;
+    const maxIdleMs =
+      maxIdleTime === undefined ? Infinity : timerMs(parseDuration(maxIdleTime, 'maxIdleTime'));
     if (this.#working !== undefined)
       throw new RqError('RQ_WORKER_USED', 'A worker works once: make a new one');
     this.#working = this.#work(burst, maxJobs ?? Infinity, maxIdleMs);
@@ -185,7 +109,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
 
   async #drain(loop: Loop, kind: 'warm' | 'cold'): Promise<void> {
     if (kind === 'cold') loop.giveUp(true);
-    else setTimeout(() => loop.giveUp(false), this.#shutdownTimeout * 1000).unref();
+    else setTimeout(() => loop.giveUp(false), timerMs(this.#settings.shutdownTimeout)).unref();
     void loop.drain();
     // a Redis that answers lets the loop end by itself; for one that does not there is a limit
     for (let waited = 0; waited < FLUSH_MS && !(loop.idle && !loop.connected); waited += 100) {
@@ -196,17 +120,18 @@ export class Worker extends EventEmitter<WorkerEvents> {
   }
 
   async #work(burst: boolean, maxJobs: number, maxIdleMs: number): Promise<void> {
-    const link = Link.own(this.#options.connection, { persistent: true });
+    const link = this.#link;
     const control = link.duplicate({ persistent: true });
     const commandLink = link.duplicate({ persistent: true });
     this.#links = [link, control, commandLink];
     this.#report(link);
     const jobs = new Store(control, this.#keys);
-    const store = new WorkerStore(this.#keys, this.name, this.queues, this.#lease);
+    const store = new WorkerStore(this.#keys, this.name, this.queues, this.#settings.lease);
     const channel = this.#keys.commandChannel(this.name);
     const commands = new Commands(commandLink, channel, {
       shutdown: () => void this.stop(),
       stopJob: jobId => this.#loop?.stopJob(jobId),
+      dropExecution: executionId => this.#loop?.lose(executionId),
       warn: text => this.emit('warning', text),
     });
     const heartbeat = new Heartbeat(store, control, {
@@ -224,7 +149,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
     });
     const needs = {
       connections: this.#links.length - 1 + this.queues.length,
-      allowEviction: this.#options.allowEviction ?? false,
+      allowEviction: this.#settings.allowEviction,
     };
     try {
       await this.#insist(link, () => checkRedis(link.redis, needs));
@@ -289,34 +214,35 @@ export class Worker extends EventEmitter<WorkerEvents> {
     heartbeat: Heartbeat,
     until: { readonly burst: boolean; readonly maxJobs: number; readonly maxIdleMs: number },
   ): Loop {
-    const options = {
-      ...until,
-      functions: this.#functions,
-      concurrency: this.#concurrency,
-      strategy: this.#strategy,
-      resultTtl: this.#resultTtl,
-      grace: this.#grace,
-    };
+    const { functions, concurrency, strategy, resultTtl, grace } = this.#settings;
+    const options = { ...until, functions, concurrency, strategy, resultTtl, grace };
     return new Loop(store, jobs, link, options, {
-      started: run => this.listenerCount('jobStarted') > 0 && this.emit('jobStarted', new RunEvent(run)),
+      started: run => this.#tell('jobStarted', run),
       ended: run => {
         heartbeat.count(run.ended.status === 'finished', run.seconds);
-        this.#ended(run, run.ended, run.seconds);
+        this.#tell(ENDS[run.ended.status], run);
       },
-      lost: run => this.emit('jobLost', new RunEvent(run)),
-      returned: run => this.emit('jobReturned', new RunEvent(run)),
-      overdue: run => this.emit('jobOverdue', new RunEvent(run)),
-      dropped: (queue, jobId, reason) => this.emit('jobDropped', { jobId, queue, reason }),
-      suspended: is => this.emit(is ? 'suspended' : 'resumed'),
+      lost: run => this.#tell('jobLost', run),
+      returned: run => this.#tell('jobReturned', run),
+      overdue: run => this.#tell('jobOverdue', run),
+      dropped: (queue, jobId, reason) => this.#guard(() => this.emit('jobDropped', { jobId, queue, reason })),
+      suspended: is => this.#guard(() => this.emit(is ? 'suspended' : 'resumed')),
       failed: error => this.#failed(error),
       registered: () => heartbeat.fresh,
     });
   }
 
-  #ended(run: Run, { status, ttl, text, error }: Ended, seconds: number): void {
-    const event = status === 'finished' ? 'jobFinished' : status === 'failed' ? 'jobFailed' : 'jobStopped';
-    if (this.listenerCount(event) === 0) return;
-    this.emit(event, new RunEvent(run, { seconds, ttl, error, text: status === 'finished' ? '' : text }));
+  #tell(event: JobEventName, run: Run): void {
+    if (this.listenerCount(event) > 0) this.#guard(() => this.emit(event, new RunEvent(run)));
+  }
+
+  /** A listener that throws is an error to be told, and no reason to lose a slot. */
+  #guard(emit: () => void): void {
+    try {
+      emit();
+    } catch (error) {
+      this.#failed(error);
+    }
   }
 
   #failed(error: unknown): void {
@@ -334,17 +260,6 @@ export class Worker extends EventEmitter<WorkerEvents> {
     if (loop.busy > 0) return { state: 'busy', currentJob: loop.currentJob() };
     return { state: loop.suspended ? 'suspended' : 'idle', currentJob: '' };
   }
-}
-
-function toTable(functions: FunctionSource | FunctionTable, warn: (text: string) => void): FunctionTable {
-  if (functions instanceof Map) return functions as FunctionTable;
-  const table = new Map<string, TaskFunction>();
-  try {
-    register(table, functions as FunctionSource, { warn });
-  } catch (error) {
-    throw new TypeError(`functions can't be registered: ${messageOf(error)}`, { cause: error });
-  }
-  return table;
 }
 
 function pause(ms: number): Promise<void> {

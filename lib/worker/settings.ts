@@ -1,0 +1,129 @@
+/** What a worker is told, checked and with its defaults. */
+import { randomUUID } from 'node:crypto';
+import type { ConnectionOption } from '../connection.ts';
+import { CONCURRENCY, GRACE, LEASE, LEAST_LEASE, RESULT_TTL, SHUTDOWN_TIMEOUT } from '../defaults.ts';
+import { parseDuration, storedTtl, type Duration } from '../duration.ts';
+import { register, type FunctionSource, type FunctionTable, type TaskFunction } from '../functions.ts';
+import { checkCount, checkFlag, checkKnown, checkName, checkOptions, messageOf, quote } from '../options.ts';
+import type { DequeueStrategy } from '../worker-store.ts';
+import { checkLogger, type Logger } from './log.ts';
+
+export interface WorkerOptions {
+  /** As for `Queue`. A client that is handed in is only asked where Redis is: the worker opens connections of its own. */
+  readonly connection?: ConnectionOption;
+  /** What every key begins with; `rq` by default. */
+  readonly prefix?: string;
+  /** The functions that jobs may call: a module, an object, or a map by name. */
+  readonly functions: FunctionSource | FunctionTable;
+  /** Jobs that run at the same time; 1 by default. */
+  readonly concurrency?: number;
+  /** Random by default, and to be unique among living workers: of `A-Z a-z 0-9 _ . -`. */
+  readonly name?: string;
+  /** For jobs that do not say; 500 s by default, 0 keeps none, -1 keeps them for ever. */
+  readonly resultTtl?: Duration;
+  /** How long `stop()` waits for running jobs before they are aborted and given back; 25 s by default. */
+  readonly shutdownTimeout?: Duration;
+  /** How long a function may go on after its signal was aborted before it is left behind; 5 s by default. */
+  readonly grace?: Duration;
+  /**
+   * How long a run is this worker's without word of it; 30 s by default, 3 s at least. When a worker dies, its jobs are
+   * back on their queues this long, and a sweep of 5 s, later.
+   */
+  readonly lease?: Duration;
+  /** Order of the queues: strictly as given (`default`), each in turn (`round_robin`), or by chance (`random`). */
+  readonly dequeueStrategy?: DequeueStrategy;
+  /** Works on a Redis that may evict keys, and so lose jobs. `false` by default. */
+  readonly allowEviction?: boolean;
+  /** Anything with pino's methods; silent by default. */
+  readonly logger?: Logger;
+  /** Whether jobs' descriptions, and so their arguments, are logged. `true` by default. */
+  readonly logDescriptions?: boolean;
+}
+
+/** The same with nothing left to decide; durations are seconds. */
+export interface WorkerSettings {
+  readonly queues: readonly string[];
+  readonly name: string;
+  readonly connection: ConnectionOption | undefined;
+  readonly prefix: string | undefined;
+  readonly functions: FunctionTable;
+  readonly concurrency: number;
+  readonly strategy: DequeueStrategy;
+  readonly resultTtl: number;
+  readonly shutdownTimeout: number;
+  readonly grace: number;
+  readonly lease: number;
+  readonly allowEviction: boolean;
+  readonly logger: Logger | undefined;
+  readonly logDescriptions: boolean;
+}
+
+const WORKER_OPTIONS = [
+  'connection',
+  'prefix',
+  'functions',
+  'concurrency',
+  'name',
+  'resultTtl',
+  'shutdownTimeout',
+  'grace',
+  'lease',
+  'dequeueStrategy',
+  'allowEviction',
+  'logger',
+  'logDescriptions',
+];
+const STRATEGIES: readonly string[] = ['default', 'round_robin', 'random'];
+
+/** @throws {TypeError | RangeError} that quotes what came and says what is accepted. */
+export function checkWorker(
+  queues: string | readonly string[],
+  options: WorkerOptions,
+  warn: (text: string) => void,
+): WorkerSettings {
+  const given = checkOptions(options, WORKER_OPTIONS, 'Worker');
+  const names = typeof queues === 'string' ? [queues] : queues;
+  if (!Array.isArray(names) || names.length === 0) {
+    throw new TypeError(`queues must be a queue name, or an array of at least one, not ${quote(queues)}`);
+  }
+  const strategy = given.dequeueStrategy ?? 'default';
+  checkKnown(strategy, STRATEGIES, 'dequeueStrategy');
+  const lease = parseDuration(given.lease ?? LEASE, 'lease');
+  if (lease < LEAST_LEASE) {
+    throw new RangeError(`lease must be ${LEAST_LEASE} seconds or more, not ${quote(given.lease)}`);
+  }
+  return {
+    queues: [...new Set(names.map(name => checkName(name, 'queue name')))],
+    name: given.name === undefined ? randomUUID().replaceAll('-', '') : checkName(given.name, 'worker name'),
+    connection: given.connection,
+    prefix: given.prefix === undefined ? undefined : checkName(given.prefix, 'prefix'),
+    functions: toTable(given.functions, warn),
+    concurrency: checkCount(given.concurrency ?? CONCURRENCY, 'concurrency', 1),
+    strategy,
+    resultTtl: storedTtl(given.resultTtl ?? RESULT_TTL, 'resultTtl'),
+    shutdownTimeout: parseDuration(given.shutdownTimeout ?? SHUTDOWN_TIMEOUT, 'shutdownTimeout'),
+    grace: parseDuration(given.grace ?? GRACE, 'grace'),
+    lease,
+    allowEviction: checkFlag(given.allowEviction ?? false, 'allowEviction'),
+    logger: given.logger === undefined ? undefined : checkLogger(given.logger),
+    logDescriptions: checkFlag(given.logDescriptions ?? true, 'logDescriptions'),
+  };
+}
+
+function toTable(functions: FunctionSource | FunctionTable, warn: (text: string) => void): FunctionTable {
+  if (functions instanceof Map) {
+    for (const [name, fn] of functions as ReadonlyMap<unknown, unknown>) {
+      if (typeof name !== 'string' || typeof fn !== 'function') {
+        throw new TypeError(`functions must map names to functions, not ${quote(name)} to ${quote(fn)}`);
+      }
+    }
+    return functions as FunctionTable;
+  }
+  const table = new Map<string, TaskFunction>();
+  try {
+    register(table, functions as FunctionSource, { warn });
+  } catch (error) {
+    throw new TypeError(`functions can't be registered: ${messageOf(error)}`, { cause: error });
+  }
+  return table;
+}
