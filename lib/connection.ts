@@ -15,6 +15,7 @@ const OWN = {
   lazyConnect: true,
   protocol: 2,
   replyMapping: 'legacy',
+  stringNumbers: false,
   enableAutoPipelining: false,
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,
@@ -70,7 +71,7 @@ export class Link {
   /** A connection of ours; for a client that was handed in, to the same place and with the same credentials. */
   static own(connection: ConnectionOption | undefined, options: LinkOptions = {}): Link {
     if (isClient(connection)) return new Link(connection.duplicate(OWN), true, options);
-    const given = connection ?? process.env['RQ_REDIS_URL'] ?? REDIS_URL;
+    const given = connection === undefined ? (process.env['RQ_REDIS_URL'] ?? REDIS_URL) : connection;
     if (typeof given === 'string') return new Link(new Redis(checkUrl(given), OWN), true, options);
     if (typeof given !== 'object' || given === null || Array.isArray(given)) {
       throw new TypeError(
@@ -91,7 +92,8 @@ export class Link {
   }
 
   get usable(): boolean {
-    return !this.#closed && this.redis.status === 'ready';
+    // a link that broke this moment says that it is ready until its end is told
+    return !this.#closed && this.redis.status === 'ready' && this.redis.stream.writable;
   }
 
   /**

@@ -11,7 +11,7 @@ import {
   NoSuchJobError,
   WaitTimeoutError,
 } from './errors.ts';
-import { checkOptions } from './options.ts';
+import { checkFlag, checkOptions } from './options.ts';
 import {
   callOf,
   metaOf,
@@ -26,6 +26,7 @@ import { parseErrorText } from './remote-error.ts';
 import type { StatusMessage } from './status.ts';
 import type { JobState, Store, Taken } from './store.ts';
 
+const CANCELABLE: ReadonlySet<string> = new Set(['queued', 'started', 'deferred', 'scheduled', 'canceled']);
 const ENDED: ReadonlySet<string> = new Set(['finished', 'failed', 'stopped', 'canceled']);
 
 /**
@@ -180,8 +181,7 @@ export class Job<T = unknown> {
     using watch = this.#watch();
     let last: JobStatus | undefined;
     for (;;) {
-      const told = await watch.next(Infinity);
-      let message = told;
+      let message = await watch.next(Infinity);
       if (message === undefined) {
         const state = await this.#store.state(this.id);
         if (state === undefined) return;
@@ -191,7 +191,7 @@ export class Job<T = unknown> {
           state.result === undefined ? base : { ...base, result: JSON.parse(state.result) as unknown };
       }
       this.#status = message.status;
-      if (told !== undefined || message.status !== last) yield message;
+      if (message.status !== last) yield message;
       last = message.status;
       if (ENDED.has(message.status)) return;
     }
@@ -220,7 +220,7 @@ export class Job<T = unknown> {
   async cancel(): Promise<void> {
     const taken = await this.#store.cancel(this.id, this.origin);
     if (taken.was === 'gone') throw new NoSuchJobError(this.id);
-    if (taken.was === 'finished' || taken.was === 'failed' || taken.was === 'stopped') {
+    if (!CANCELABLE.has(taken.was)) {
       throw new InvalidJobOperationError(this.id, `Job ${this.id} can't be canceled: it is ${taken.was}`);
     }
     this.#status = 'canceled';
@@ -257,7 +257,7 @@ export class Job<T = unknown> {
    */
   async requeue(options?: { readonly atFront?: boolean }): Promise<void> {
     const { atFront = false } = checkOptions(options, ['atFront'], 'requeue');
-    const { was } = await this.#store.requeue(this.id, this.origin, atFront);
+    const { was } = await this.#store.requeue(this.id, this.origin, checkFlag(atFront, 'atFront'));
     if (was === 'gone') throw new NoSuchJobError(this.id);
     if (was !== 'queued' && !ENDED.has(was)) {
       throw new InvalidJobOperationError(this.id, `Job ${this.id} can't be requeued: it is ${was}`);

@@ -10,6 +10,7 @@ import {
   type Prepared,
   type QueueDefaults,
 } from './enqueue-options.ts';
+import { InvalidJobError } from './errors.ts';
 import {
   functionName,
   setTaskOptions,
@@ -175,8 +176,11 @@ export class Queue implements AsyncDisposable {
   /** Waiting jobs, next one first, without those that expired meanwhile. */
   async getJobs(offset: number = 0, limit: number = Infinity): Promise<Job[]> {
     const ids = await this.getJobIds(offset, limit);
-    const jobs = await Promise.all(ids.map(id => this.fetchJob(id)));
-    return jobs.filter(job => job !== undefined);
+    const jobs = await Promise.allSettled(ids.map(id => this.fetchJob(id)));
+    // a key of another type is no job
+    const broken = jobs.find(it => it.status === 'rejected' && !(it.reason instanceof InvalidJobError));
+    if (broken?.status === 'rejected') throw broken.reason;
+    return jobs.flatMap(it => (it.status === 'fulfilled' && it.value !== undefined ? [it.value] : []));
   }
 
   /** Number of waiting jobs. */
@@ -228,32 +232,27 @@ export class Queue implements AsyncDisposable {
         `A queue with isAsync: false runs functions itself: hand it the function, not its name ${quote(fn)}`,
       );
     }
-    const { keys } = this.#store;
-    const worker = new WorkerStore(
-      keys,
-      randomUUID().replaceAll('-', ''),
-      [this.name],
-      Math.max(LEASE, TIMEOUT * 2),
-    );
+    const name = randomUUID().replaceAll('-', '');
+    // nobody renews this lease
+    const worker = new WorkerStore(this.#store.keys, name, [this.name], Math.max(LEASE, TIMEOUT * 2), true);
     await this.#store.enqueue({ ...this.#keys, list: worker.claimsKey(0) }, job);
     const request = { claims: new Set([0]), strategy: 'default', want: 1 } as const;
     const { redis } = this.#link;
     const { jobs, at } = await worker.advance(redis, { ...request, handIns: [] });
+    let status = 'queued';
     for (const started of jobs) {
-      const run = new Run(this.#store, started, { queue: this.name, worker: worker.worker, at });
+      const run = new Run(this.#store, started, { queue: this.name, worker: name, at });
       const table = new Map([[call.functionName, fn]]);
       const watchdog = setInterval(() => run.checkTime(), WATCH_MS);
       const ended = await new Promise<Outcome>(resolve => run.perform(table, {}, resolve));
       clearInterval(watchdog);
-      if (typeof ended === 'object')
-        await worker.advance(redis, {
-          ...request,
-          want: 0,
-          handIns: [{ ...started, ended, seconds: run.seconds }],
-        });
+      if (typeof ended === 'string') continue;
+      status = ended.status;
+      const { seconds } = run;
+      await worker.advance(redis, { ...request, want: 0, handIns: [{ ...started, ended, seconds }] });
     }
     const fields = await this.#store.fetch(job.id);
-    return new Job(this.#store, job.id, fields ?? new LocalFields(this.name, job.fields));
+    return new Job(this.#store, job.id, fields ?? new LocalFields(this.name, job.fields, status));
   }
 }
 
@@ -261,7 +260,7 @@ const defaultQueues: Map<string, Queue> = new Map();
 
 /**
  * Gives a function its defaults, so that one place says how it is queued, and a `delay` that puts calls of it on the queue
- * `options.queue`, over a connection to `RQ_REDIS_URL` that all such tasks share. The function itself is given back.
+ * `options.queue` of `RQ_REDIS_URL`, over one connection for each queue. The function itself is given back.
  */
 export function task<F extends TaskFunction>(fn: F, options: TaskOptions = {}): Task<F> {
   setTaskOptions(fn, options);
@@ -283,9 +282,11 @@ function withDelay<F extends TaskFunction>(fn: F, queue: () => Queue): Task<F> {
 class LocalFields implements Fields {
   readonly #origin: string;
   readonly #fields: readonly string[];
+  readonly #status: string;
   readonly #made = Date.now();
 
-  constructor(origin: string, fields: readonly string[]) {
+  constructor(origin: string, fields: readonly string[], status: string = 'queued') {
+    this.#status = status;
     this.#origin = origin;
     this.#fields = fields;
   }
@@ -293,7 +294,7 @@ class LocalFields implements Fields {
   get(name: string): string | undefined {
     switch (name) {
       case 'status':
-        return 'queued';
+        return this.#status;
       case 'origin':
         return this.#origin;
       case 'created_at':

@@ -76,15 +76,13 @@ export function statusOf(fields: Fields): JobStatus | undefined {
   return textOf(fields, 'status') as JobStatus | undefined;
 }
 
-/** Whether a value was written compressed, as Python does: the first byte of a zlib stream. */
-function isCompressed(value: Buffer): boolean {
-  return value[0] === 0x78;
-}
+/** The first byte of a zlib stream; its first two are a multiple of 31. */
+const ZLIB = 0x78;
 
 /** Whether `data` was written compressed: by Python, then, whose dialect the answer is to be in. */
 export function isPythons(fields: Fields): boolean {
   const data = fields.get('data');
-  return typeof data === 'object' && isCompressed(data);
+  return typeof data === 'object' && data[0] === ZLIB;
 }
 
 /** @throws {InvalidJobError} where `data` is not, plain or compressed, JSON of the form `[name, null, [args], {kwargs}]`. */
@@ -110,7 +108,8 @@ export function callOf(id: string, fields: Fields): CallRecord {
 }
 
 function inflated(id: string, raw: Buffer): Buffer {
-  if (!isCompressed(raw)) return raw;
+  // JSON begins with another byte, whatever follows
+  if (raw[0] !== ZLIB) return raw;
   try {
     return inflateSync(raw, { maxOutputLength: INFLATE_LIMIT });
   } catch (cause) {
@@ -125,7 +124,8 @@ function inflated(id: string, raw: Buffer): Buffer {
 /** An error's text, compressed or plain. */
 export function errorTextOf(value: Buffer | string | undefined): string | undefined {
   if (value === undefined || value.length === 0) return undefined;
-  if (typeof value === 'string' || !isCompressed(value)) return value.toString();
+  if (typeof value === 'string') return value;
+  if (value[0] !== ZLIB || value.length < 2 || value.readUInt16BE(0) % 31 !== 0) return value.toString();
   try {
     return inflateSync(value, { maxOutputLength: INFLATE_LIMIT }).toString();
   } catch {

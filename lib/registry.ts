@@ -64,10 +64,10 @@ export class Registry {
     const job = new Job(this.#store, id, fields);
     // stopped jobs are among the failed ones
     const place = job.status === 'stopped' ? 'failed' : job.status;
-    if (place === this.name) return job;
+    if (place === this.name && job.origin === this.#queue.name) return job;
     throw new InvalidJobOperationError(
       id,
-      `Job ${id} is not in the ${this.name} registry: it is ${job.status}`,
+      `Job ${id} is not in the ${this.name} registry: it is ${job.status} on queue ${job.origin}`,
     );
   }
 

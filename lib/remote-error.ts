@@ -29,7 +29,9 @@ function shown(error: Error, above: readonly Error[]): string {
   if (above.includes(error)) return '[Circular]';
   // whatever somebody has put there
   const { name: named, message: told } = error as { readonly name: unknown; readonly message: unknown };
-  const [name, message] = [String(named) || 'Error', String(told)];
+  // a class that says no name of its own is known by its class's
+  const own = named === 'Error' ? (error.constructor?.name ?? '') : String(named);
+  const [name, message] = [own === '' ? 'Error' : own, String(told)];
   const lines = [message === '' ? name : `${name}: ${message}`];
   if (error instanceof RqError) return lines.join('');
   const stack: unknown = error.stack;

@@ -22,6 +22,12 @@ interface Definition<Key extends string, K extends QueueKey, Arg extends string>
   readonly body: string;
 }
 
+/** What ioredis has and its types leave out. */
+interface RawScripts {
+  evalshaBuffer(sha: string, keys: number, ...args: Argument[]): Promise<unknown>;
+  evalBuffer(source: string, keys: number, ...args: Argument[]): Promise<unknown>;
+}
+
 /** The keys of one queue that a script asked for. */
 export type Unit<K extends QueueKey> = Readonly<Record<K, string>>;
 
@@ -66,30 +72,32 @@ export class Script<Key extends string = never, K extends QueueKey = never, Arg 
   async run(redis: Redis, call: Call<Key, K, Arg>): Promise<unknown> {
     const args = this.#arguments(call);
     try {
-      return await redis.call('EVALSHA', [this.sha, ...args]);
+      return await redis.evalsha(this.sha, ...args);
     } catch (error) {
       if (!isNoScript(error)) throw error;
-      return await redis.call('EVAL', [this.source, ...args]);
+      return await redis.eval(this.source, ...args);
     }
   }
 
   /** Runs the script; bulk strings in the reply are `Buffer`s, so that binary values arrive as they are. */
   async runRaw(redis: Redis, call: Call<Key, K, Arg>): Promise<unknown> {
     const args = this.#arguments(call);
+    const raw = redis as unknown as RawScripts;
     try {
-      return await redis.callBuffer('EVALSHA', [this.sha, ...args]);
+      return await raw.evalshaBuffer(this.sha, ...args);
     } catch (error) {
       if (!isNoScript(error)) throw error;
-      return await redis.callBuffer('EVAL', [this.source, ...args]);
+      return await raw.evalBuffer(this.source, ...args);
     }
   }
 
-  #arguments({ keys, queues = [], args, rest = [] }: Call<Key, K, Arg>): Argument[] {
-    const all: Argument[] = [this.#keys.length + queues.length * this.#queueKeys.length];
+  #arguments({ keys, queues = [], args, rest = [] }: Call<Key, K, Arg>): [keys: number, ...rest: Argument[]] {
+    const all: [number, ...Argument[]] = [this.#keys.length + queues.length * this.#queueKeys.length];
     for (const key of this.#keys) all.push(keys[key]);
     for (const unit of queues) for (const key of this.#queueKeys) all.push(unit[key]);
     for (const arg of this.#args) all.push(args[arg]);
-    return all.concat(rest);
+    for (const arg of rest) all.push(arg);
+    return all;
   }
 }
 

@@ -53,6 +53,8 @@ export class StatusFeed {
 
   close(): void {
     this.#closed = true;
+    // who waits looks for itself, and learns that the connection is closed
+    for (const channel of this.#listeners.keys()) this.#tell(channel, undefined);
     this.#listeners.clear();
     this.#link?.close();
   }

@@ -17,6 +17,7 @@ import { deleteJob } from './lua/delete.ts';
 import { empty } from './lua/empty.ts';
 import { enqueue } from './lua/enqueue.ts';
 import { fetch } from './lua/fetch.ts';
+import { forget } from './lua/forget.ts';
 import { listRegistry } from './lua/list-registry.ts';
 import { readState } from './lua/read-state.ts';
 import { requeue } from './lua/requeue.ts';
@@ -82,10 +83,10 @@ export class Store {
    * @throws {DuplicateJobError} {ConnectionError} {OutcomeUnknownError} {RedisRefusedError}
    */
   async enqueue(queue: QueueKeys, job: NewJob): Promise<void> {
-    let batch = this.#enqueues.get(queue.name);
+    let batch = this.#enqueues.get(queue.list);
     if (batch === undefined) {
       batch = new Batch(ENQUEUE_BATCH, jobs => this.#enqueueAll(queue, jobs));
-      this.#enqueues.set(queue.name, batch);
+      this.#enqueues.set(queue.list, batch);
     }
     await batch.add(job);
   }
@@ -110,7 +111,7 @@ export class Store {
       }),
     );
     return (replies as unknown[]).map((reply, i) =>
-      typeof reply === 'number' ? undefined : this.#notEnqueued(queue, jobs[i] as NewJob, String(reply)),
+      Number(reply) >= 0 ? undefined : this.#notEnqueued(queue, jobs[i] as NewJob, String(reply)),
     );
   }
 
@@ -120,7 +121,7 @@ export class Store {
     if (kind === 'duplicate') throw new DuplicateJobError(job.id, detail);
     if (kind === 'elsewhere') {
       // ended on another queue, whose keys this script was not given: cleared away there, then added here
-      await this.delete(job.id, detail);
+      await this.delete(job.id, detail, true);
       return this.enqueue(queue, job);
     }
     throw new RedisRefusedError(`Redis refused to enqueue job ${job.id}: ${detail}`);
@@ -167,8 +168,8 @@ export class Store {
     );
   }
 
-  /** Removes a job and all that is kept about it; answers what it was doing. */
-  delete(id: string, queue: string): Promise<Taken> {
+  /** Removes a job and all that is kept about it, or only where it has ended; answers what it was doing. */
+  delete(id: string, queue: string, onlyEnded: boolean = false): Promise<Taken> {
     const { keys } = this;
     return this.#onItsQueue(queue, 'repeatable', 'delete', (redis, unit) =>
       deleteJob.run(redis, {
@@ -179,7 +180,12 @@ export class Store {
           dependencies: keys.dependencies(id),
         },
         queues: [unit],
-        args: { id, queue_name: unit.name, group_prefix: keys.groupPrefix },
+        args: {
+          id,
+          queue_name: unit.name,
+          group_prefix: keys.groupPrefix,
+          only_ended: onlyEnded ? '1' : '0',
+        },
       }),
     );
   }
@@ -206,7 +212,7 @@ export class Store {
   async saveMeta(id: string, meta: string): Promise<void> {
     const call = { keys: { job: this.keys.job(id) }, args: { meta } };
     const saved = await this.#send('save meta', 'repeatable', redis => saveMeta.run(redis, call));
-    if (saved === 0) throw new NoSuchJobError(id);
+    if (Number(saved) === 0) throw new NoSuchJobError(id);
   }
 
   /** Sends a worker a command; answers how many listened. */
@@ -218,7 +224,9 @@ export class Store {
   }
 
   count(queue: QueueKeys): Promise<number> {
-    return this.#send('count jobs', 'read', redis => redis.llen(queue.list));
+    return this.#send('count jobs', 'read', async redis =>
+      Number((await redis.llen(queue.list)) as number | string),
+    );
   }
 
   ids(queue: QueueKeys, offset: number, limit: number): Promise<string[]> {
@@ -237,7 +245,7 @@ export class Store {
       const reply = await this.#send('empty the queue', 'repeatable', redis =>
         empty.run(redis, { keys: {}, queues: [queue], args }),
       );
-      const [taken = 0, gone = 0] = reply as number[];
+      const [taken = 0, gone = 0] = (reply as unknown[]).map(Number);
       if (taken === 0) break;
       left -= taken;
       deleted += gone;
@@ -245,9 +253,10 @@ export class Store {
     return deleted;
   }
 
-  /** Takes the queue off the set of queues. */
+  /** Takes an empty queue off the set of queues. */
   async forget(queue: QueueKeys): Promise<void> {
-    await this.#send('delete the queue', 'repeatable', redis => redis.srem(this.keys.queues, queue.list));
+    const call = { keys: { all: this.keys.queues }, queues: [queue], args: {} };
+    await this.#send('delete the queue', 'repeatable', redis => forget.run(redis, call));
   }
 
   /** Number of members of a registry, and those of the ranks asked for. */
@@ -258,10 +267,10 @@ export class Store {
     last: number,
   ): Promise<[count: number, members: string[]]> {
     const call = { keys: { registry: key }, args: { expires: expires ? '1' : '0', first, last } };
-    return (await this.#send('read a registry', 'read', redis => listRegistry.run(redis, call))) as [
-      number,
-      string[],
-    ];
+    const reply = await this.#send('read a registry', 'read', redis => listRegistry.run(redis, call));
+    // a client that was handed in may give numbers as texts
+    const [count, members] = reply as [number | string, string[]];
+    return [Number(count), members];
   }
 
   /** Runs a script on the queue a job is said to be on, and on the one it really is on where that was wrong. */
@@ -294,17 +303,23 @@ export class Store {
       let cause: unknown;
       try {
         if (!link.usable) await link.ready();
-        sent = true;
         return await withDeadline(call(link.redis), link.deadlineMs);
       } catch (error) {
         if (error instanceof Error && error.name === 'ReplyError') throw refused(what, error);
-        if (error instanceof ConnectionError && (!sent || kind === 'read')) throw error;
         if (error instanceof TypeError) throw error;
+        if (error instanceof ConnectionError && (!sent || kind === 'read')) throw error;
         cause = error;
       }
-      if (performance.now() < ends && kind !== 'write' && !(cause instanceof ConnectionError)) continue;
+      const late = cause instanceof LateError || cause instanceof ConnectionError;
+      const unsent = cause instanceof Error && cause.message.startsWith("Stream isn't writeable");
+      sent ||= !unsent;
+      if (!late && (unsent || kind !== 'write') && performance.now() < ends) {
+        // the end of a link that broke is told in a later turn
+        await new Promise(resolve => setImmediate(resolve));
+        continue;
+      }
       const why = `Redis at ${link.address} gave no reply to '${what}' within ${link.deadlineMs} ms`;
-      if (kind === 'read') throw new ConnectionError(why, { cause });
+      if (kind === 'read' || !sent) throw new ConnectionError(why, { cause });
       const hint = what === 'enqueue' ? '; repeating it with the same jobId is safe' : '';
       throw new OutcomeUnknownError(`${why}: it may or may not have taken place${hint}`, { cause });
     }
@@ -339,11 +354,14 @@ function refused(what: string, error: Error): RedisRefusedError {
   });
 }
 
+/** No reply came in time; whatever it was may still take place. */
+class LateError extends Error {}
+
 async function withDeadline<T>(promise: Promise<T>, ms: number): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   // not unref'd: an idle connection does not keep a script alive, a call under way does
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`No reply within ${ms} ms`)), ms);
+    timer = setTimeout(() => reject(new LateError(`No reply within ${ms} ms`)), ms);
   });
   try {
     return await Promise.race([promise, late]);

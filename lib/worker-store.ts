@@ -78,15 +78,30 @@ export class WorkerStore {
   readonly lease: number;
   /** Marks every execution id of this worker: 64 random bits. */
   readonly #tag: string = `n${randomBytes(8).toString('hex')}`;
+  readonly #suspended: string;
   #calls = 0;
   #turn = 1;
 
-  /** `lease` is in seconds. */
-  constructor(keys: Keys, worker: string, queues: readonly string[], lease: number = LEASE) {
+  /**
+   * `lease` is in seconds. A worker that is `aside` takes what is in its claims and nothing else, suspended or not: so a
+   * job can be run at once where it is enqueued.
+   */
+  constructor(
+    keys: Keys,
+    worker: string,
+    queues: readonly string[],
+    lease: number = LEASE,
+    aside: boolean = false,
+  ) {
     this.keys = keys;
     this.worker = worker;
     this.queues = queues;
-    this.#units = queues.map(name => ({ ...keys.queue(name), claims: keys.claims(worker, name) }));
+    this.#units = queues.map(name => {
+      const claims = keys.claims(worker, name);
+      return { ...keys.queue(name), claims, ...(aside ? { list: claims } : {}) };
+    });
+    // the hash of a worker that never registers never exists
+    this.#suspended = aside ? keys.worker(worker) : keys.suspended;
     this.lease = lease;
   }
 
@@ -108,7 +123,7 @@ export class WorkerStore {
   async advance(redis: Redis, { handIns, want, claims, strategy }: AdvanceRequest): Promise<AdvanceReply> {
     const runPrefix = this.#tag + (this.#calls++).toString(36).padStart(13, '0');
     const reply = (await advance.runRaw(redis, {
-      keys: { suspended: this.keys.suspended },
+      keys: { suspended: this.#suspended },
       queues: this.#units,
       args: {
         job_prefix: this.keys.jobPrefix,

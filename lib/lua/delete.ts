@@ -9,18 +9,20 @@ import { sound } from './parts.ts';
 export const deleteJob: Script<
   'job' | 'results' | 'dependents' | 'dependencies',
   'list' | 'started' | 'finished' | 'failed' | 'canceled' | 'deferred' | 'scheduled',
-  'id' | 'queue_name' | 'group_prefix'
+  'id' | 'queue_name' | 'group_prefix' | 'only_ended'
 > = new Script({
   name: 'delete',
   keys: ['job', 'results', 'dependents', 'dependencies'],
   queueKeys: ['list', 'started', 'finished', 'failed', 'canceled', 'deferred', 'scheduled'],
-  args: ['id', 'queue_name', 'group_prefix'],
+  args: ['id', 'queue_name', 'group_prefix', 'only_ended'],
   parts: [sound],
   allowOom: true,
   body: `
+local ended = { finished = true, failed = true, stopped = true, canceled = true }
 local q = queue(1)
 local held = redis.call('HMGET', job, 'status', 'origin', 'worker_name', 'execution_id', 'group_id')
 if held[2] and held[2] ~= queue_name then return { 'elsewhere', held[2] } end
+if only_ended == '1' and not ended[held[1]] then return { held[1] or '' } end
 sound(q, { 'started', 'finished', 'failed', 'canceled', 'deferred', 'scheduled' })
 redis.call('LREM', q.list, 0, id)
 for _, registry in ipairs({ q.finished, q.failed, q.canceled, q.deferred, q.scheduled }) do

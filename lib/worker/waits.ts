@@ -50,7 +50,7 @@ export class Waits {
   }
 
   /** Starts the reads that are not under way, but those of the queues at the places of `except`. */
-  arm(except: ReadonlySet<number>): void {
+  arm(except: ReadonlySet<number> = new Set()): void {
     this.#armed = true;
     this.#waits.forEach((wait, place) => {
       if (wait.reading !== undefined || except.has(place)) return;

@@ -103,6 +103,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
       for (const link of this.#links) if (!link.usable) link.close();
       this.#wake?.();
       if (this.#loop !== undefined) void this.#drain(this.#loop, this.#stopping);
+      // a step of the start that Redis does not answer ends with its connection
+      else setTimeout(() => this.#links.forEach(link => link.close()), SIGN_OFF_MS).unref();
     }
     await this.#working?.catch(() => {});
   }
@@ -112,9 +114,11 @@ export class Worker extends EventEmitter<WorkerEvents> {
     else setTimeout(() => loop.giveUp(false), timerMs(this.#settings.shutdownTimeout)).unref();
     void loop.drain();
     // a Redis that answers lets the loop end by itself; for one that does not there is a limit
-    for (let waited = 0; waited < FLUSH_MS && !(loop.idle && !loop.connected); waited += 100) {
-      await pause(100);
-      if (loop.busy > 0) waited = 0;
+    let since = performance.now();
+    for (let limit = FLUSH_MS; performance.now() - since <= limit;) {
+      await pause(50);
+      if (loop.busy > 0) since = performance.now();
+      limit = loop.idle ? (loop.connected ? SIGN_OFF_MS : 0) : FLUSH_MS;
     }
     loop.end();
   }

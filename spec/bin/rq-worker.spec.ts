@@ -205,7 +205,7 @@ describe('rq-worker --functions', () => {
     const job = await queue.enqueue('no_such', []);
     await runs([], '-b');
     const text = await redis.client.hget(`rq:job:${job.id}`, 'exc_info');
-    expect(text).toContain("'no_such' is not registered");
+    expect(text).toContain("Function 'no_such' of job");
     expect(text).toContain('sum');
   });
 });

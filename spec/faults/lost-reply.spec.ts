@@ -83,7 +83,9 @@ describe('a reply that is lost on its way', () => {
     run.on('jobLost', job => ended.push(`lost ${job.jobId}`));
     // the first call takes the job, the second one hands in its outcome
     let lost: Promise<void> | undefined;
-    run.once('jobStarted', () => (lost = proxy.loseReplyTo(advance.sha)));
+    run.once('jobStarted', () => {
+      lost = proxy.loseReplyTo(advance.sha);
+    });
     const job = await q.enqueue('note', [7]);
     await vi.waitFor(() => expect(ended).toEqual([job.id]), { timeout: 10_000 });
     await lost;

@@ -1,0 +1,13 @@
+/** Takes a queue off the set of queues, unless a job has been put on it meanwhile. */
+import { Script } from '../script.ts';
+
+/** Reply: 1 where it was taken off. */
+export const forget: Script<'all', 'list'> = new Script({
+  name: 'forget',
+  keys: ['all'],
+  queueKeys: ['list'],
+  allowOom: true,
+  body: `
+if redis.call('LLEN', queue(1).list) > 0 then return 0 end
+return redis.call('SREM', all, queue(1).list)`,
+});

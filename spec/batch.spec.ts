@@ -1,0 +1,128 @@
+import { setImmediate as turn } from 'node:timers/promises';
+import { describe, expect, it } from 'vitest';
+import { Batch } from '../lib/batch.ts';
+
+/** A batch that doubles numbers and notes what it sent. */
+function doubling(most = 100): { batch: Batch<number, number>; sent: (readonly number[])[] } {
+  const sent: (readonly number[])[] = [];
+  const batch = new Batch<number, number>(most, async items => {
+    sent.push(items);
+    await turn();
+    return items.map(item => item * 2);
+  });
+  return { batch, sent };
+}
+
+describe('Batch', () => {
+  it('sends what is added in one tick together, in its order', async () => {
+    const { batch, sent } = doubling();
+    expect(await Promise.all([1, 2, 3].map(item => batch.add(item)))).toEqual([2, 4, 6]);
+    expect(sent).toEqual([[1, 2, 3]]);
+  });
+
+  it('sends nothing before the tick ends, nor where nothing was added', async () => {
+    const { batch, sent } = doubling();
+    const added = batch.add(1);
+    expect(sent).toEqual([]);
+    await added;
+    await turn();
+    expect(sent).toEqual([[1]]);
+  });
+
+  it('sends what is added in another tick by itself', async () => {
+    const { batch, sent } = doubling();
+    const first = batch.add(1);
+    await turn();
+    expect(await Promise.all([first, batch.add(2)])).toEqual([2, 4]);
+    expect(sent).toEqual([[1], [2]]);
+  });
+
+  it('does not wait for an earlier batch that is under way', async () => {
+    const waiting: (() => void)[] = [];
+    const batch = new Batch<string, string>(10, async items => {
+      if (items[0] === 'slow') await new Promise<void>(resolve => waiting.push(resolve));
+      return items;
+    });
+    const slow = batch.add('slow');
+    await turn();
+    expect(await batch.add('fast')).toBe('fast');
+    for (const go of waiting) go();
+    expect(await slow).toBe('slow');
+  });
+
+  it('takes what is added while a batch is sent into the next', async () => {
+    const sent: (readonly number[])[] = [];
+    let more: Promise<number> | undefined;
+    const batch = new Batch<number, number>(10, items => {
+      sent.push(items);
+      more ??= batch.add(2);
+      return Promise.resolve(items);
+    });
+    expect(await batch.add(1)).toBe(1);
+    expect(await more).toBe(2);
+    expect(sent).toEqual([[1], [2]]);
+  });
+
+  it('sends no more at a time than it may, in order', async () => {
+    const { batch, sent } = doubling(2);
+    const answers = await Promise.all([1, 2, 3, 4, 5].map(item => batch.add(item)));
+    expect(answers).toEqual([2, 4, 6, 8, 10]);
+    expect(sent).toEqual([[1, 2], [3, 4], [5]]);
+  });
+
+  it('rejects one item alone where its answer is an Error', async () => {
+    const refused = new RangeError('2 is refused');
+    const batch = new Batch<number, number>(10, items =>
+      Promise.resolve(items.map(item => (item === 2 ? refused : item))),
+    );
+    const results = await Promise.allSettled([1, 2, 3].map(item => batch.add(item)));
+    expect(results).toEqual([
+      { status: 'fulfilled', value: 1 },
+      { status: 'rejected', reason: refused },
+      { status: 'fulfilled', value: 3 },
+    ]);
+  });
+
+  it('waits for an answer that is a promise, and rejects as it does', async () => {
+    const refused = new RangeError('2 is refused');
+    const batch = new Batch<number, number | Promise<number>>(10, items =>
+      Promise.resolve(items.map(item => (item === 2 ? Promise.reject(refused) : Promise.resolve(item)))),
+    );
+    const results = await Promise.allSettled([1, 2].map(item => batch.add(item)));
+    expect(results).toEqual([
+      { status: 'fulfilled', value: 1 },
+      { status: 'rejected', reason: refused },
+    ]);
+  });
+
+  it('rejects all of a batch that could not be sent, and no other', async () => {
+    const lost = new Error('no reply');
+    const batch = new Batch<number, number>(2, items =>
+      items.includes(1) ? Promise.reject(lost) : Promise.resolve(items),
+    );
+    const results = await Promise.allSettled([1, 2, 3].map(item => batch.add(item)));
+    expect(results).toEqual([
+      { status: 'rejected', reason: lost },
+      { status: 'rejected', reason: lost },
+      { status: 'fulfilled', value: 3 },
+    ]);
+  });
+
+  it('rejects where the sending throws at once', async () => {
+    const batch = new Batch<number, number>(10, () => {
+      throw new TypeError('at once');
+    });
+    await expect(batch.add(1)).rejects.toThrow('at once');
+  });
+
+  it('goes on after a batch that failed', async () => {
+    let failed = false;
+    const batch = new Batch<number, number>(10, items => {
+      if (failed) return Promise.resolve(items);
+      failed = true;
+      return Promise.reject(new Error('once'));
+    });
+    await expect(batch.add(1)).rejects.toThrow('once');
+    expect(await batch.add(2)).toBe(2);
+  });
+});

@@ -1,0 +1,192 @@
+/** `job.wait()`: told by Redis when the job ends, and not fooled where nobody tells. */
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { WAIT_RECHECK_MS } from '../lib/defaults.ts';
+import type { Job } from '../lib/job.ts';
+import { Queue } from '../lib/queue.ts';
+import { Worker } from '../lib/worker/worker.ts';
+import { startRedis, type RedisServer } from './support/redis.ts';
+import * as tasks from './support/tasks.js';
+
+let redis: RedisServer;
+let q: Queue;
+
+beforeAll(async () => {
+  redis = await startRedis();
+  q = new Queue('default', { connection: redis.url });
+});
+beforeEach(() => redis.client.flushall());
+afterAll(async () => {
+  await q.close();
+  await redis.stop();
+});
+
+const work = (): Promise<void> =>
+  new Worker('default', { connection: redis.url, functions: tasks }).work({ burst: true });
+
+/** How long something takes, in milliseconds. */
+async function timed<T>(promise: Promise<T>): Promise<[value: T, ms: number]> {
+  const began = performance.now();
+  return [await promise, performance.now() - began];
+}
+
+/** Resolves once somebody listens to the job. */
+async function listened(job: Job): Promise<void> {
+  const channel = `rq:status:${job.origin}:${job.id}`;
+  await vi.waitFor(async () => expect(await redis.client.pubsub('NUMSUB', channel)).toEqual([channel, 1]), {
+    timeout: 3000,
+    interval: 10,
+  });
+}
+
+describe('Job.wait', () => {
+  it('gives the value long before the next look', async () => {
+    const job = await q.enqueue('sum', [[42, 43]]);
+    const wait = timed(job.wait({ timeout: '10s' }));
+    await listened(job);
+    await work();
+    const [value, ms] = await wait;
+    expect(value).toBe(85);
+    expect(job.status).toBe('finished');
+    expect(ms).toBeLessThan(WAIT_RECHECK_MS / 2);
+  });
+
+  it('gives the value at once where the job has ended before', async () => {
+    const job = await q.enqueue('sum', [[42, 43]]);
+    await work();
+    const [value, ms] = await timed(job.wait());
+    expect(value).toBe(85);
+    expect(ms).toBeLessThan(1000);
+  });
+
+  it('gives null for a function that returns nothing', async () => {
+    const job = await q.enqueue('nothing');
+    const wait = job.wait();
+    await listened(job);
+    await work();
+    expect(await wait).toBeNull();
+  });
+
+  it('gives a value that is too long for a message', async () => {
+    const text = 'x'.repeat(200_000);
+    const job = await q.enqueue('echo', [text]);
+    const wait = timed(job.wait());
+    await listened(job);
+    await work();
+    const [value, ms] = await wait;
+    expect(value).toEqual([text]);
+    expect(ms).toBeLessThan(WAIT_RECHECK_MS / 2);
+  });
+
+  it('rejects at once when the job fails', async () => {
+    const job = await q.enqueue('fail', ['no luck']);
+    const wait = timed(job.wait().catch((error: unknown) => error));
+    await listened(job);
+    await work();
+    const [error, ms] = await wait;
+    expect(error).toMatchObject({
+      code: 'RQ_JOB_FAILED',
+      remote: { name: 'RangeError', message: 'no luck' },
+    });
+    expect(ms).toBeLessThan(WAIT_RECHECK_MS / 2);
+  });
+
+  it('rejects at once when the job is canceled', async () => {
+    const job = await q.enqueue('f');
+    const wait = timed(job.wait().catch((error: unknown) => error));
+    await listened(job);
+    await job.cancel();
+    const [error, ms] = await wait;
+    expect(error).toMatchObject({ code: 'RQ_JOB_CANCELED' });
+    expect(ms).toBeLessThan(WAIT_RECHECK_MS / 2);
+  });
+
+  it('rejects at once where there is no such job', async () => {
+    const job = await q.enqueue('f');
+    await job.delete();
+    const [error, ms] = await timed(job.wait().catch((reason: unknown) => reason));
+    expect(error).toMatchObject({ code: 'RQ_NO_SUCH_JOB' });
+    expect(ms).toBeLessThan(1000);
+  });
+
+  it('gives up after its timeout, and leaves the job alone', async () => {
+    const job = await q.enqueue('f');
+    const [error, ms] = await timed(job.wait({ timeout: '300ms' }).catch((reason: unknown) => reason));
+    expect(error).toMatchObject({ name: 'WaitTimeoutError', code: 'RQ_WAIT_TIMEOUT', jobId: job.id });
+    expect(String(error)).toMatch(/had not ended after 0\.3 s: it is queued/);
+    expect(ms).toBeGreaterThan(290);
+    expect(ms).toBeLessThan(1500);
+    expect(await job.getStatus()).toBe('queued');
+  });
+
+  it('ends its subscription', async () => {
+    const job = await q.enqueue('f');
+    await expect(job.wait({ timeout: '100ms' })).rejects.toMatchObject({ code: 'RQ_WAIT_TIMEOUT' });
+    await vi.waitFor(async () => expect(await redis.client.pubsub('CHANNELS')).toEqual([]), {
+      timeout: 2000,
+      interval: 10,
+    });
+  });
+
+  it('serves many waiters of many jobs over one connection', async () => {
+    const jobs = await q.enqueueMany(Array.from({ length: 40 }, (_, i) => ['sum', [[i]]] as const));
+    const waits = jobs.flatMap(job => [job.wait(), job.wait()]);
+    await Promise.all(jobs.map(listened));
+    const pubsub = ((await redis.client.client('LIST', 'TYPE', 'PUBSUB')) as string).trim().split('\n');
+    expect(pubsub).toHaveLength(1);
+    await work();
+    expect(await Promise.all(waits)).toEqual(jobs.flatMap((_, i) => [i, i]));
+  });
+
+  it('survives the loss of its connection', async () => {
+    const job = await q.enqueue('sum', [[1, 2]]);
+    const wait = timed(job.wait({ timeout: '20s' }));
+    await listened(job);
+    await redis.client.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+    // it ends while nobody listens
+    await work();
+    const [value, ms] = await wait;
+    expect(value).toBe(3);
+    expect(ms).toBeLessThan(WAIT_RECHECK_MS / 2);
+  });
+
+  it('hears the message after the loss of its connection', async () => {
+    const job = await q.enqueue('sum', [[1, 2]]);
+    const wait = timed(job.wait({ timeout: '20s' }));
+    await listened(job);
+    await redis.client.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+    await listened(job);
+    await work();
+    expect((await wait)[0]).toBe(3);
+    expect((await wait)[1]).toBeLessThan(WAIT_RECHECK_MS / 2);
+  });
+
+  it('is not misled by a message that is none', async () => {
+    const job = await q.enqueue('sum', [[1, 2]]);
+    const wait = job.wait({ timeout: '20s' });
+    await listened(job);
+    const channel = `rq:status:default:${job.id}`;
+    for (const text of ['not json', '{}', '[]', 'null', '{"status":"finished"}'])
+      await redis.client.publish(channel, text);
+    expect(await Promise.race([wait, job.getStatus()])).toBe('queued');
+    await work();
+    expect(await wait).toBe(3);
+  });
+
+  it('notices what nobody told: an end by Python, a deletion, an expiry', { timeout: 15_000 }, async () => {
+    const [finished, failed, deleted, expired] = await q.enqueueMany([['f'], ['f'], ['f'], ['f']]);
+    const waits = [finished, failed, deleted, expired].map(job =>
+      timed(job.wait().catch((error: unknown) => error)),
+    );
+    await Promise.all([finished, failed, deleted, expired].map(listened));
+    await redis.client.hset(`rq:job:${finished.id}`, { status: 'finished', result: '7' });
+    await redis.client.hset(`rq:job:${failed.id}`, { status: 'failed', exc_info: 'ValueError: no' });
+    await deleted.delete();
+    await redis.client.pexpire(`rq:job:${expired.id}`, 1);
+    const [a, b, c, d] = await Promise.all(waits);
+    expect(a?.[0]).toBe(7);
+    expect(b?.[0]).toMatchObject({ code: 'RQ_JOB_FAILED', remote: { name: 'ValueError', message: 'no' } });
+    expect(c?.[0]).toMatchObject({ code: 'RQ_NO_SUCH_JOB', jobId: deleted.id });
+    expect(d?.[0]).toMatchObject({ code: 'RQ_NO_SUCH_JOB', jobId: expired.id });
+    for (const each of [a, b, c, d]) expect(each?.[1]).toBeLessThan(WAIT_RECHECK_MS + 1500);
+  });
+});

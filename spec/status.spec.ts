@@ -1,0 +1,144 @@
+/** Status messages: what is published, and `job.statuses()`. */
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { Job } from '../lib/job.ts';
+import { Queue } from '../lib/queue.ts';
+import type { StatusMessage } from '../lib/status.ts';
+import { Worker } from '../lib/worker/worker.ts';
+import { startRedis, type RedisServer } from './support/redis.ts';
+import * as tasks from './support/tasks.js';
+
+let redis: RedisServer;
+let q: Queue;
+
+beforeAll(async () => {
+  redis = await startRedis();
+  q = new Queue('default', { connection: redis.url });
+});
+beforeEach(() => redis.client.flushall());
+afterAll(async () => {
+  await q.close();
+  await redis.stop();
+});
+
+const work = (): Promise<void> =>
+  new Worker('default', { connection: redis.url, functions: tasks, name: 'w1' }).work({ burst: true });
+
+async function all(job: Job, first: () => Promise<unknown>): Promise<StatusMessage[]> {
+  const messages: StatusMessage[] = [];
+  for await (const message of job.statuses()) {
+    if (messages.push(message) === 1) await first();
+  }
+  return messages;
+}
+const statuses = (messages: readonly StatusMessage[]): string[] => messages.map(({ status }) => status);
+
+describe('Job.statuses', () => {
+  it('gives how the job stands, then each change, and ends with the job', async () => {
+    const job = await q.enqueue('sum', [[1, 2]]);
+    const messages = await all(job, work);
+    expect(statuses(messages)).toEqual(['queued', 'started', 'finished']);
+    expect(messages[0]).toMatchObject({ jobId: job.id, queue: 'default', worker: '' });
+    expect(messages[1]).toMatchObject({ jobId: job.id, queue: 'default', worker: 'w1' });
+    expect(messages[2]).toMatchObject({ jobId: job.id, queue: 'default', worker: 'w1', result: 3 });
+    for (const { at } of messages) expect(Math.abs(at.getTime() - Date.now())).toBeLessThan(5000);
+    expect(messages[1]).not.toHaveProperty('result');
+    expect(job.status).toBe('finished');
+  });
+
+  it('ends with a failure', async () => {
+    const job = await q.enqueue('fail', ['no']);
+    expect(statuses(await all(job, work))).toEqual(['queued', 'started', 'failed']);
+  });
+
+  it('ends with a cancellation', async () => {
+    const job = await q.enqueue('f');
+    expect(statuses(await all(job, () => job.cancel()))).toEqual(['queued', 'canceled']);
+  });
+
+  it('gives one message of a job that has ended before', async () => {
+    const job = await q.enqueue('sum', [[1, 2]]);
+    await work();
+    const messages = await all(job, async () => {});
+    expect(messages).toMatchObject([{ status: 'finished', result: 3 }]);
+  });
+
+  it('gives none of a job that is gone', async () => {
+    const job = await q.enqueue('f');
+    await job.delete();
+    expect(await all(job, async () => {})).toEqual([]);
+  });
+
+  it('can be left early, and ends its subscription', async () => {
+    const job = await q.enqueue('f');
+    for await (const { status } of job.statuses()) {
+      expect(status).toBe('queued');
+      break;
+    }
+    await vi.waitFor(async () => expect(await redis.client.pubsub('CHANNELS')).toEqual([]), {
+      timeout: 2000,
+      interval: 10,
+    });
+  });
+
+  it('gives each change once, however early it comes', async () => {
+    const jobs = await q.enqueueMany(Array.from({ length: 60 }, () => ['sum', [[1]]] as const));
+    const seen = jobs.map(job => all(job, async () => {}));
+    await work();
+    for (const messages of await Promise.all(seen)) {
+      const order = statuses(messages);
+      expect(order).toEqual(['queued', 'started', 'finished'].filter(status => order.includes(status)));
+      expect(order.at(-1)).toBe('finished');
+    }
+  });
+});
+
+describe('What is published', () => {
+  it('is the JSON of the wire format, on a channel of queue and job', async () => {
+    const job = await q.enqueue('echo', ['ä'], { jobId: 'a' });
+    const listener = redis.client.duplicate();
+    const heard: [channel: string, text: string][] = [];
+    listener.on('message', (channel: string, text: string) => heard.push([channel, text]));
+    await listener.subscribe('rq:status:default:a');
+    await work();
+    await job.requeue();
+    await job.cancel();
+    await vi.waitFor(() => expect(heard).toHaveLength(4), { timeout: 3000, interval: 10 });
+    listener.disconnect();
+    const messages = heard.map(([channel, text]) => {
+      expect(channel).toBe('rq:status:default:a');
+      const { at, ...rest } = JSON.parse(text) as Record<string, unknown>;
+      expect(at).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/);
+      return rest;
+    });
+    const common = { job_id: 'a', queue: 'default' };
+    expect(messages).toEqual([
+      { ...common, status: 'started', worker: 'w1' },
+      { ...common, status: 'finished', worker: 'w1', result: ['ä'] },
+      { ...common, status: 'queued', worker: '' },
+      { ...common, status: 'canceled', worker: '' },
+    ]);
+  });
+
+  it('reaches those who listen to a pattern', async () => {
+    await q.enqueue('sum', [[1]], { jobId: 'a' });
+    const listener = redis.client.duplicate();
+    const heard: string[] = [];
+    listener.on('pmessage', (_: string, channel: string) => heard.push(channel));
+    await listener.psubscribe('rq:status:*');
+    await work();
+    await vi.waitFor(() => expect(heard).toEqual(['rq:status:default:a', 'rq:status:default:a']), {
+      timeout: 3000,
+      interval: 10,
+    });
+    listener.disconnect();
+  });
+
+  it('is nothing where nobody listens', async () => {
+    await redis.client.config('RESETSTAT');
+    await q.enqueue('sum', [[1]]);
+    await work();
+    const info = await redis.client.info('commandstats');
+    expect(info).toContain('cmdstat_evalsha');
+    expect(info).not.toContain('cmdstat_publish');
+  });
+});

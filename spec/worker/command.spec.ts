@@ -1,0 +1,169 @@
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { getCurrentJob } from '../../lib/current-job.ts';
+import type { FunctionSource } from '../../lib/functions.ts';
+import { Queue } from '../../lib/queue.ts';
+import type { WorkerOptions } from '../../lib/worker/settings.ts';
+import { Worker } from '../../lib/worker/worker.ts';
+import { startRedis, type RedisServer } from '../support/redis.ts';
+
+let redis: RedisServer;
+let q: Queue;
+const workers: Worker[] = [];
+
+beforeAll(async () => {
+  redis = await startRedis();
+  q = new Queue('q', { connection: redis.url });
+});
+afterEach(async () => {
+  await Promise.all(workers.splice(0).map(worker => worker.stop('cold')));
+  await redis.client.flushall();
+});
+afterAll(async () => {
+  await q.close();
+  await redis.stop();
+});
+
+const abortable = async (): Promise<void> => {
+  const signal = getCurrentJob()?.signal;
+  await sleep(60_000, undefined, signal ? { signal } : {});
+};
+
+/** A worker that listens, and its work. */
+async function listening(
+  functions: FunctionSource = { f: () => 1 },
+  options: Partial<WorkerOptions> = {},
+): Promise<{ worker: Worker; working: Promise<void>; warnings: string[] }> {
+  const worker = new Worker('q', { connection: redis.url, functions, ...options });
+  workers.push(worker);
+  const warnings: string[] = [];
+  worker.on('warning', text => warnings.push(text));
+  const working = worker.work();
+  await once(worker, 'listening');
+  return { worker, working, warnings };
+}
+
+const send = (worker: Worker, text: string): Promise<number> =>
+  redis.client.publish(`rq:pubsub:${worker.name}`, text);
+const hash = (id: string): Promise<Record<string, string>> => redis.client.hgetall(`rq:job:${id}`);
+
+describe('a worker’s command channel', () => {
+  it('is subscribed once the worker says that it listens', async () => {
+    const { worker } = await listening();
+    expect(await send(worker, '{"command":"nothing"}')).toBe(1);
+  });
+
+  it('is subscribed again after its connection was lost', async () => {
+    const { worker, working } = await listening();
+    await redis.client.client('KILL', 'TYPE', 'PUBSUB');
+    await expect.poll(() => send(worker, '{"command":"shutdown"}'), { timeout: 5000, interval: 20 }).toBe(1);
+    await working;
+  });
+});
+
+describe('the command shutdown', () => {
+  it('stops the worker, warm', async () => {
+    const job = await q.enqueue('f');
+    let end: (value: string) => void = () => {};
+    const { worker, working } = await listening({ f: () => new Promise<string>(resolve => (end = resolve)) });
+    await expect.poll(() => job.getStatus(), { interval: 10 }).toBe('started');
+    const stopping = once(worker, 'stopping');
+    await send(worker, '{"command":"shutdown"}');
+    expect(await stopping).toEqual(['warm']);
+    end('done');
+    await working;
+    expect(await hash(job.id)).toMatchObject({ status: 'finished', result: '"done"' });
+  });
+});
+
+describe('the command stop-job', () => {
+  it('aborts the job that it names, which is stopped', async () => {
+    const [job, other] = await q.enqueueMany([['f'], ['f']]);
+    const { worker } = await listening({ f: abortable }, { concurrency: 2 });
+    await expect.poll(() => other.getStatus(), { interval: 10 }).toBe('started');
+    const stopped = once(worker, 'jobStopped');
+    await send(worker, JSON.stringify({ command: 'stop-job', job_id: job.id }));
+    expect((await stopped)[0]).toMatchObject({ jobId: job.id });
+    expect(await hash(job.id)).toMatchObject({
+      status: 'stopped',
+      exc_info: `StopRequestedError: Job ${job.id} was asked to stop`,
+    });
+    expect(await redis.client.zrange('rq:failed:q', '0', '-1')).toEqual([job.id]);
+    expect(await hash(other.id)).toMatchObject({ status: 'started' });
+  });
+
+  it('is what Job.stop sends', async () => {
+    const job = await q.enqueue('f');
+    await listening({ f: abortable });
+    await expect.poll(() => job.getStatus(), { interval: 10 }).toBe('started');
+    await job.stop();
+    await expect(job.wait({ timeout: 5 })).rejects.toMatchObject({ code: 'RQ_JOB_STOPPED' });
+  });
+
+  it('does nothing where the job does not run here', async () => {
+    const { worker, warnings } = await listening({ f: () => 'ran' });
+    await send(worker, '{"command":"stop-job","job_id":"elsewhere"}');
+    expect(await (await q.enqueue('f')).wait({ timeout: 5 })).toBe('ran');
+    expect(warnings).toEqual([]);
+  });
+
+  it('gives up the slot of a stubborn function after the grace', async () => {
+    const job = await q.enqueue('f');
+    const { worker } = await listening({ f: () => sleep(60_000), g: () => 'next' }, { grace: 0.05 });
+    await expect.poll(() => job.getStatus(), { interval: 10 }).toBe('started');
+    const overdue = once(worker, 'jobOverdue');
+    await send(worker, JSON.stringify({ command: 'stop-job', job_id: job.id }));
+    expect((await overdue)[0]).toMatchObject({ jobId: job.id });
+    expect(await (await q.enqueue('g')).wait({ timeout: 5 })).toBe('next');
+    expect(await hash(job.id)).toMatchObject({ status: 'stopped' });
+  });
+});
+
+describe('the command kill-horse', () => {
+  it('ends every job that runs', async () => {
+    const jobs = await q.enqueueMany([['f'], ['f'], ['f']]);
+    const { worker } = await listening({ f: abortable }, { concurrency: 3 });
+    for (const job of jobs) await expect.poll(() => job.getStatus(), { interval: 10 }).toBe('started');
+    await send(worker, '{"command":"kill-horse"}');
+    for (const job of jobs) await expect.poll(() => job.getStatus(), { interval: 10 }).toBe('stopped');
+  });
+
+  it('leaves the worker working', async () => {
+    const { worker } = await listening({ f: () => 'ran' });
+    await send(worker, '{"command":"kill-horse"}');
+    expect(await (await q.enqueue('f')).wait({ timeout: 5 })).toBe('ran');
+  });
+});
+
+describe('what is no command', () => {
+  it.each([
+    ['{"command":"dance"}', 'An unknown command was ignored: {"command":"dance"}'],
+    ['{"command":"stop-job"}', 'An unknown command was ignored'],
+    ['{"command":"stop-job","job_id":7}', 'An unknown command was ignored'],
+    ['{}', 'An unknown command was ignored'],
+    ['[]', 'An unknown command was ignored'],
+    ['7', 'An unknown command was ignored'],
+    ['null', 'An unknown command was ignored: null'],
+    ['not JSON', 'A command that is not JSON was ignored: "not JSON"'],
+    ['', 'A command that is not JSON was ignored: ""'],
+  ])('is ignored with a warning: %s', async (text, said) => {
+    const { worker, warnings } = await listening();
+    await send(worker, text);
+    await expect.poll(() => warnings, { interval: 10 }).toHaveLength(1);
+    expect(warnings[0]).toContain(said);
+    expect(await (await q.enqueue('f')).wait({ timeout: 5 })).toBe(1);
+  });
+
+  it('is shown shortened, without control characters', async () => {
+    const { worker, warnings } = await listening();
+    await send(worker, JSON.stringify({ command: `\u001b[31m${'x'.repeat(5000)}` }));
+    await send(worker, `\u001b[31m${'x'.repeat(5000)}`);
+    await expect.poll(() => warnings, { interval: 10 }).toHaveLength(2);
+    for (const warning of warnings) {
+      expect(warning.length).toBeLessThan(300);
+      // oxlint-disable-next-line no-control-regex
+      expect(warning).not.toMatch(/[\u0000-\u001f]/);
+    }
+  });
+});

@@ -1,0 +1,240 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { Link } from '../../lib/connection.ts';
+import type { FunctionSource } from '../../lib/functions.ts';
+import { Keys } from '../../lib/keys.ts';
+import { WorkerStore } from '../../lib/worker-store.ts';
+import { Waits } from '../../lib/worker/waits.ts';
+import type { WorkerOptions } from '../../lib/worker/settings.ts';
+import { Worker } from '../../lib/worker/worker.ts';
+import { startRedis, type RedisServer } from '../support/redis.ts';
+
+let redis: RedisServer;
+let link: Link;
+const workers: Worker[] = [];
+const opened: Waits[] = [];
+
+beforeAll(async () => {
+  redis = await startRedis();
+  link = Link.own(redis.url, { persistent: true });
+  await link.ready();
+});
+afterEach(async () => {
+  await Promise.all(workers.splice(0).map(worker => worker.stop('cold')));
+  for (const waits of opened.splice(0)) waits.close();
+  await redis.client.flushall();
+});
+afterAll(async () => {
+  link.close();
+  await redis.stop();
+});
+
+const soon = { timeout: 4000, interval: 5 };
+
+/** Number of blocking reads under way. */
+async function reads(): Promise<number> {
+  const clients = String(await redis.client.call('CLIENT', 'LIST'));
+  return clients.split('\n').filter(line => / flags=\S*b/.test(line) && line.includes('cmd=blmove')).length;
+}
+
+const list = (key: string): Promise<string[]> => redis.client.lrange(key, 0, -1);
+const put = (queue: string, id: string): Promise<number> => redis.client.rpush(`rq:queue:${queue}`, id);
+
+/** Also `letGo`, which ends the reads and puts back what they took. */
+function makeWaits(): { waits: Waits; taken: number[]; letGo: () => Promise<void> } {
+  const taken: number[] = [];
+  const store = new WorkerStore(new Keys(), 'w1', ['a', 'b']);
+  const waits = new Waits(store, link, queue => taken.push(queue));
+  opened.push(waits);
+  const letGo = async (): Promise<void> => {
+    if ((await waits.disarm()) || taken.length > 0) await store.releaseClaims(link.redis);
+  };
+  return { waits, taken, letGo };
+}
+
+describe('Waits', () => {
+  it('reads nothing before it is armed', async () => {
+    const { waits } = makeWaits();
+    expect(waits.armed).toBe(false);
+    expect(await reads()).toBe(0);
+  });
+
+  it('moves an id to the worker’s claims, and says from which queue', async () => {
+    const { waits, taken } = makeWaits();
+    waits.arm();
+    await expect.poll(reads, soon).toBe(2);
+    await put('b', '1');
+    await expect.poll(() => taken, soon).toEqual([1]);
+    expect(await list('rq:worker:w1:claims:b')).toEqual(['1']);
+    expect(await list('rq:queue:b')).toEqual([]);
+  });
+
+  it('takes one id, and the next when it is armed again', async () => {
+    const { waits, taken } = makeWaits();
+    waits.arm();
+    await expect.poll(reads, soon).toBe(2);
+    await redis.client.rpush('rq:queue:a', '1', '2');
+    await expect.poll(() => taken, soon).toEqual([0]);
+    expect(await list('rq:queue:a')).toEqual(['2']);
+    await expect.poll(reads, soon).toBe(1);
+    waits.arm();
+    await expect.poll(() => taken, soon).toEqual([0, 0]);
+    expect(await list('rq:worker:w1:claims:a')).toEqual(['1', '2']);
+  });
+
+  it('ends all reads when it is disarmed', async () => {
+    const { waits, taken } = makeWaits();
+    waits.arm();
+    await expect.poll(reads, soon).toBe(2);
+    await waits.disarm();
+    expect(waits.armed).toBe(false);
+    expect(await reads()).toBe(0);
+    await put('a', '1');
+    expect(await list('rq:queue:a')).toEqual(['1']);
+    expect(taken).toEqual([]);
+  });
+
+  it('ends reads that have not reached Redis yet', async () => {
+    const { waits } = makeWaits();
+    waits.arm();
+    await waits.disarm();
+    expect(waits.armed).toBe(false);
+    await put('a', '1');
+    expect(await list('rq:queue:a')).toEqual(['1']);
+    expect(await reads()).toBe(0);
+  });
+
+  it('leaves each id on its list once disarmed, however close they come', async () => {
+    const { waits, letGo } = makeWaits();
+    for (let i = 0; i < 50; i++) {
+      waits.arm();
+      await expect.poll(reads, { timeout: 4000, interval: 1 }).toBe(2);
+      await Promise.all([put('a', `a${i}`), put('b', `b${i}`), letGo()]);
+      expect([await list('rq:queue:a'), await list('rq:queue:b')]).toEqual([[`a${i}`], [`b${i}`]]);
+      await redis.client.del('rq:queue:a', 'rq:queue:b');
+    }
+  });
+
+  it('can be disarmed and closed before it was armed, and twice', async () => {
+    const { waits } = makeWaits();
+    await waits.disarm();
+    await waits.disarm();
+    waits.close();
+    waits.close();
+    expect(waits.armed).toBe(false);
+  });
+
+  it('goes on after its connection was lost', async () => {
+    const { waits, taken } = makeWaits();
+    waits.arm();
+    await expect.poll(reads, soon).toBe(2);
+    const ids = String(await redis.client.call('CLIENT', 'LIST'))
+      .split('\n')
+      .filter(line => line.includes('cmd=blmove'))
+      .map(line => /^id=(\d+)/.exec(line)?.[1] ?? '');
+    for (const id of ids) await redis.client.client('KILL', 'ID', id);
+    // an id may have been taken: it is asked for
+    await expect.poll(() => taken.toSorted((x, y) => x - y), soon).toEqual([0, 1]);
+    waits.arm();
+    await expect.poll(reads, soon).toBe(2);
+    await put('a', '1');
+    await expect.poll(() => list('rq:worker:w1:claims:a'), soon).toEqual(['1']);
+  });
+
+  it('asks a queue whose list has the wrong type no more than once a second', async () => {
+    await redis.client.set('rq:queue:a', 'x');
+    const { waits, taken } = makeWaits();
+    waits.arm();
+    await expect.poll(reads, soon).toBe(1);
+    const calls = async (): Promise<number> =>
+      Number(/cmdstat_blmove:calls=(\d+)/.exec(await redis.client.info('commandstats'))?.[1] ?? 0);
+    const before = await calls();
+    await expect.poll(() => taken, soon).toEqual([0]);
+    expect((await calls()) - before).toBeLessThan(3);
+  });
+});
+
+describe('a worker with one slot and two queues', () => {
+  async function start(functions: FunctionSource, options: Partial<WorkerOptions> = {}): Promise<Worker> {
+    const worker = new Worker(['a', 'b'], { connection: redis.url, functions, name: 'w1', ...options });
+    workers.push(worker);
+    void worker.work();
+    await expect.poll(reads, soon).toBe(2);
+    return worker;
+  }
+  const enqueue = async (queue: string, id: string, name: string): Promise<void> => {
+    const fields = { status: 'queued', origin: queue, data: `["${name}",null,[],{}]` };
+    await redis.client.hset(`rq:job:${id}`, fields);
+  };
+
+  it('has ended the other queue’s read when its function begins', async () => {
+    const seen: unknown[] = [];
+    const slow = async (): Promise<void> => {
+      const underWay = await reads();
+      await put('b', 'stranger');
+      seen.push(underWay, await list('rq:queue:b'), await redis.client.exists('rq:worker:w1:claims:b'));
+    };
+    await start({ slow, stranger: () => 1 });
+    await enqueue('a', 'mine', 'slow');
+    await enqueue('b', 'stranger', 'stranger');
+    await put('a', 'mine');
+    await expect.poll(() => redis.client.hget('rq:job:stranger', 'status'), soon).toBe('finished');
+    expect(seen).toEqual([0, ['stranger'], 0]);
+  });
+
+  it('puts an id back to the front that the other read took meanwhile', async () => {
+    let held: number | undefined;
+    const slow = async (): Promise<void> => {
+      held = await redis.client.exists('rq:worker:w1:claims:b');
+    };
+    await start({ slow, stranger: () => 1 });
+    await enqueue('a', 'mine', 'slow');
+    for (const id of ['s1', 's2']) await enqueue('b', id, 'stranger');
+    await redis.client.multi().rpush('rq:queue:a', 'mine').rpush('rq:queue:b', 's1', 's2').exec();
+    await expect.poll(() => redis.client.hget('rq:job:s2', 'status'), soon).toBe('finished');
+    await expect.poll(() => redis.client.hget('rq:job:mine', 'status'), soon).toBe('finished');
+    expect(held).toBe(0);
+  });
+
+  it('holds no stranger’s job while its function runs, whenever that came', async () => {
+    let [held, mine, strangers] = [0, 0, 0];
+    const slow = async (): Promise<void> => {
+      held += await redis.client.exists('rq:worker:w1:claims:b');
+      mine++;
+    };
+    await start({ slow, stranger: () => strangers++ });
+    for (let i = 0; i < 150; i++) {
+      await expect.poll(reads, { timeout: 4000, interval: 1 }).toBe(2);
+      await enqueue('a', `a${i}`, 'slow');
+      await enqueue('b', `b${i}`, 'stranger');
+      const first = put('a', `a${i}`);
+      // at any moment of the worker's call for the first one
+      const until = performance.now() + (i % 10) * 0.15;
+      while (performance.now() < until) await new Promise(setImmediate);
+      await Promise.all([first, put('b', `b${i}`)]);
+      await expect.poll(() => mine + strangers, { timeout: 4000, interval: 1 }).toBe(2 * (i + 1));
+    }
+    expect(held).toBe(0);
+  });
+
+  it('waits again when its slot is free', async () => {
+    await start({ f: () => 1 });
+    await enqueue('a', '1', 'f');
+    await put('a', '1');
+    await expect.poll(() => redis.client.hget('rq:job:1', 'status'), soon).toBe('finished');
+    await expect.poll(reads, soon).toBe(2);
+  });
+
+  it('goes on waiting with a free slot while a job runs', async () => {
+    let end: () => void = () => {};
+    const slow = (): Promise<void> => new Promise(resolve => (end = resolve));
+    await start({ slow, f: () => 1 }, { concurrency: 2 });
+    await enqueue('a', 'slow', 'slow');
+    await put('a', 'slow');
+    await expect.poll(() => redis.client.hget('rq:job:slow', 'status'), soon).toBe('started');
+    await expect.poll(reads, soon).toBe(2);
+    await enqueue('b', 'quick', 'f');
+    await put('b', 'quick');
+    await expect.poll(() => redis.client.hget('rq:job:quick', 'status'), soon).toBe('finished');
+    end();
+  });
+});
