@@ -134,9 +134,10 @@ describe('loadFunctions in rq-worker', () => {
 
   it('says what to do with a .ts file on a Node that strips no types', async () => {
     const path = await moduleOf('tasks.ts', 'export const add = (x: number): number => x;');
-    const flag = '--no-experimental-strip-types';
-    const env = process.allowedNodeEnvironmentFlags.has(flag) ? { NODE_OPTIONS: flag } : {};
-    const worker = new WorkerProcess(['--functions', path, '--url', 'redis://127.0.0.1:1'], env);
+    const flags = ['--no-strip-types', '--no-experimental-strip-types'];
+    const flag = flags.find(name => process.allowedNodeEnvironmentFlags.has(name)) ?? '';
+    const args = ['--functions', path, '--url', 'redis://127.0.0.1:1'];
+    const worker = new WorkerProcess(args, { NODE_OPTIONS: flag });
     expect(await worker.exit()).toEqual({ code: 1, signal: null });
     expect(worker.err).toContain(`Node ${process.versions.node} can't run .ts files itself`);
     expect(worker.err).toContain('--import tsx');
