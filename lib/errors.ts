@@ -24,8 +24,12 @@ export class ConnectionError extends RqError {
  * An `enqueue` that ended so is safe to repeat with the same `jobId`.
  */
 export class OutcomeUnknownError extends RqError {
-  constructor(message: string, options?: ErrorOptions) {
+  /** The job that `enqueue` was to add, also where its id was generated: whether it is there, `fetchJob` tells. */
+  readonly jobId: string | undefined;
+
+  constructor(message: string, options?: ErrorOptions & { readonly jobId?: string }) {
     super('RQ_OUTCOME_UNKNOWN', message, options);
+    this.jobId = options?.jobId;
   }
 }
 

@@ -10,7 +10,7 @@ import {
   type Prepared,
   type QueueDefaults,
 } from './enqueue-options.ts';
-import { InvalidJobError } from './errors.ts';
+import { InvalidJobError, OutcomeUnknownError } from './errors.ts';
 import {
   functionName,
   setTaskOptions,
@@ -221,7 +221,13 @@ export class Queue implements AsyncDisposable {
   async #put(fn: TaskFunction | string, prepared: Prepared): Promise<Job> {
     const { job } = prepared;
     if (!this.#isAsync) return this.#runNow(fn, prepared);
-    await this.#store.enqueue(this.#keys, job);
+    try {
+      await this.#store.enqueue(this.#keys, job);
+    } catch (error) {
+      // calls that shared a round trip share their error, but not their job
+      if (!(error instanceof OutcomeUnknownError)) throw error;
+      throw new OutcomeUnknownError(error.message, { cause: error.cause, jobId: job.id });
+    }
     return new Job(this.#store, job.id, new LocalFields(this.name, job.fields));
   }
 

@@ -1,16 +1,9 @@
 /** What producers and handles ask of Redis: one method for each verb, speaking ids and plain records. */
 import type { Redis } from 'ioredis';
 import { Batch } from './batch.ts';
-import { withoutCommand, type Link } from './connection.ts';
+import type { Link } from './connection.ts';
 import { ENQUEUE_BATCH, ERRORS_KEPT, ERROR_BYTES, FAILURE_TTL } from './defaults.ts';
-import {
-  ConnectionError,
-  DuplicateJobError,
-  InvalidJobError,
-  NoSuchJobError,
-  OutcomeUnknownError,
-  RedisRefusedError,
-} from './errors.ts';
+import { DuplicateJobError, InvalidJobError, NoSuchJobError, RedisRefusedError } from './errors.ts';
 import { Keys, type QueueKeys } from './keys.ts';
 import { cancel } from './lua/cancel.ts';
 import { deleteJob } from './lua/delete.ts';
@@ -25,6 +18,7 @@ import { saveMeta } from './lua/save-meta.ts';
 import type { Fields, JobStatus } from './record.ts';
 import { errorTextOf, toFields } from './record.ts';
 import type { Argument } from './script.ts';
+import { Sender, type CallKind } from './sender.ts';
 import { StatusFeed } from './status.ts';
 
 /** A job on its way to Redis. */
@@ -60,12 +54,14 @@ export class Store {
   readonly keys: Keys;
   readonly feed: StatusFeed;
   readonly #link: Link;
+  readonly #sender: Sender;
   readonly #enqueues: Map<string, Batch<NewJob, Promise<void> | undefined>> = new Map();
   readonly #states: Batch<string, JobState | undefined>;
   readonly #fetches: Batch<string, Fields | undefined>;
 
   constructor(link: Link, keys: Keys = new Keys()) {
     this.#link = link;
+    this.#sender = new Sender(link);
     this.keys = keys;
     this.feed = new StatusFeed(link, keys);
     this.#states = new Batch(1000, ids => this.#readStates(ids));
@@ -96,7 +92,7 @@ export class Store {
     for (const { id, enqueueId, atFront, ttl, fields } of jobs) {
       rest.push(id, enqueueId, atFront ? '1' : '0', ttl, fields.length, ...fields);
     }
-    const replies = await this.#send('enqueue', 'repeatable', redis =>
+    const replies = await this.#sender.send('enqueue', 'repeatable', redis =>
       enqueue.run(redis, {
         keys: { all: this.keys.queues },
         queues: [queue],
@@ -134,7 +130,9 @@ export class Store {
 
   async #fetchAll(ids: readonly string[]): Promise<(Fields | undefined | Error)[]> {
     const call = { keys: {}, args: { job_prefix: this.keys.jobPrefix }, rest: [...ids] };
-    const found = (await this.#send('fetch jobs', 'read', redis => fetch.runRaw(redis, call))) as unknown[];
+    const found = (await this.#sender.send('fetch jobs', 'read', redis =>
+      fetch.runRaw(redis, call),
+    )) as unknown[];
     return ids.map((id, i) => {
       const flat = found[i];
       if (!Array.isArray(flat))
@@ -151,7 +149,7 @@ export class Store {
   async #readStates(ids: readonly string[]): Promise<(JobState | undefined)[]> {
     const { jobPrefix, resultsPrefix } = this.keys;
     const call = { keys: {}, args: { job_prefix: jobPrefix, results_prefix: resultsPrefix }, rest: [...ids] };
-    const states = (await this.#send('read jobs', 'read', redis =>
+    const states = (await this.#sender.send('read jobs', 'read', redis =>
       readState.runRaw(redis, call),
     )) as unknown[];
     return states.map(reply => toState(reply as (Buffer | null | Buffer[])[]));
@@ -211,20 +209,20 @@ export class Store {
   /** @throws {NoSuchJobError} where the job is gone. */
   async saveMeta(id: string, meta: string): Promise<void> {
     const call = { keys: { job: this.keys.job(id) }, args: { meta } };
-    const saved = await this.#send('save meta', 'repeatable', redis => saveMeta.run(redis, call));
+    const saved = await this.#sender.send('save meta', 'repeatable', redis => saveMeta.run(redis, call));
     if (Number(saved) === 0) throw new NoSuchJobError(id);
   }
 
   /** Sends a worker a command; answers how many listened. */
   command(worker: string, command: Readonly<Record<string, string>>): Promise<number> {
     const channel = this.keys.commandChannel(worker);
-    return this.#send('send a command', 'repeatable', redis =>
+    return this.#sender.send('send a command', 'repeatable', redis =>
       redis.publish(channel, JSON.stringify(command)),
     );
   }
 
   count(queue: QueueKeys): Promise<number> {
-    return this.#send('count jobs', 'read', async redis =>
+    return this.#sender.send('count jobs', 'read', async redis =>
       Number((await redis.llen(queue.list)) as number | string),
     );
   }
@@ -233,7 +231,7 @@ export class Store {
     const last = limit === Infinity ? -1 : offset + limit - 1;
     return limit === 0
       ? Promise.resolve([])
-      : this.#send('list jobs', 'read', redis => redis.lrange(queue.list, offset, last));
+      : this.#sender.send('list jobs', 'read', redis => redis.lrange(queue.list, offset, last));
   }
 
   /** Removes the waiting jobs there are now, in bounded steps; answers how many. */
@@ -242,7 +240,7 @@ export class Store {
     let [left, deleted] = [await this.count(queue), 0];
     while (left > 0) {
       const args = { job_prefix: jobPrefix, group_prefix: groupPrefix, most: Math.min(left, 1000) };
-      const reply = await this.#send('empty the queue', 'repeatable', redis =>
+      const reply = await this.#sender.send('empty the queue', 'repeatable', redis =>
         empty.run(redis, { keys: {}, queues: [queue], args }),
       );
       const [taken = 0, gone = 0] = (reply as unknown[]).map(Number);
@@ -256,7 +254,7 @@ export class Store {
   /** Takes an empty queue off the set of queues. */
   async forget(queue: QueueKeys): Promise<void> {
     const call = { keys: { all: this.keys.queues }, queues: [queue], args: {} };
-    await this.#send('delete the queue', 'repeatable', redis => forget.run(redis, call));
+    await this.#sender.send('delete the queue', 'repeatable', redis => forget.run(redis, call));
   }
 
   /** Number of members of a registry, and those of the ranks asked for. */
@@ -267,7 +265,7 @@ export class Store {
     last: number,
   ): Promise<[count: number, members: string[]]> {
     const call = { keys: { registry: key }, args: { expires: expires ? '1' : '0', first, last } };
-    const reply = await this.#send('read a registry', 'read', redis => listRegistry.run(redis, call));
+    const reply = await this.#sender.send('read a registry', 'read', redis => listRegistry.run(redis, call));
     // a client that was handed in may give numbers as texts
     const [count, members] = reply as [number | string, string[]];
     return [Number(count), members];
@@ -276,53 +274,15 @@ export class Store {
   /** Runs a script on the queue a job is said to be on, and on the one it really is on where that was wrong. */
   async #onItsQueue(
     queue: string,
-    kind: 'write' | 'repeatable',
+    kind: CallKind,
     what: string,
     run: (redis: Redis, unit: QueueKeys) => Promise<unknown>,
   ): Promise<Taken> {
     const unit = this.keys.queue(queue);
-    const [was = '', worker = '', executionId = ''] = (await this.#send(what, kind, redis =>
+    const [was = '', worker = '', executionId = ''] = (await this.#sender.send(what, kind, redis =>
       run(redis, unit),
     )) as string[];
     return was === 'elsewhere' ? this.#onItsQueue(worker, kind, what, run) : { was, worker, executionId };
-  }
-
-  /**
-   * Sends a call once there is a connection, and waits for the reply no longer than the deadline. What may be repeated
-   * is sent again over a new connection while there is time.
-   */
-  async #send<T>(
-    what: string,
-    kind: 'read' | 'write' | 'repeatable',
-    call: (redis: Redis) => Promise<T>,
-  ): Promise<T> {
-    const link = this.#link;
-    const ends = performance.now() + link.deadlineMs;
-    let sent = false;
-    for (;;) {
-      let cause: unknown;
-      try {
-        if (!link.usable) await link.ready();
-        return await withDeadline(call(link.redis), link.deadlineMs);
-      } catch (error) {
-        if (error instanceof Error && error.name === 'ReplyError') throw refused(what, error);
-        if (error instanceof TypeError) throw error;
-        if (error instanceof ConnectionError && (!sent || kind === 'read')) throw error;
-        cause = error;
-      }
-      const late = cause instanceof LateError || cause instanceof ConnectionError;
-      const unsent = cause instanceof Error && cause.message.startsWith("Stream isn't writeable");
-      sent ||= !unsent;
-      if (!late && (unsent || kind !== 'write') && performance.now() < ends) {
-        // the end of a link that broke is told in a later turn
-        await new Promise(resolve => setImmediate(resolve));
-        continue;
-      }
-      const why = `Redis at ${link.address} gave no reply to '${what}' within ${link.deadlineMs} ms`;
-      if (kind === 'read' || !sent) throw new ConnectionError(why, { cause });
-      const hint = what === 'enqueue' ? '; repeating it with the same jobId is safe' : '';
-      throw new OutcomeUnknownError(`${why}: it may or may not have taken place${hint}`, { cause });
-    }
   }
 }
 
@@ -343,29 +303,4 @@ function toState([status, queue, result, error, entry]: (Buffer | null | Buffer[
 
 function textIn(value: Buffer | null | Buffer[] | undefined): string | undefined {
   return Buffer.isBuffer(value) && value.length > 0 ? value.toString() : undefined;
-}
-
-function refused(what: string, error: Error): RedisRefusedError {
-  const hint = error.message.startsWith('OOM')
-    ? ' (Redis is full: raise its maxmemory, or take jobs off it)'
-    : '';
-  return new RedisRefusedError(`Redis refused to ${what}: ${error.message}${hint}`, {
-    cause: withoutCommand(error),
-  });
-}
-
-/** No reply came in time; whatever it was may still take place. */
-class LateError extends Error {}
-
-async function withDeadline<T>(promise: Promise<T>, ms: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  // not unref'd: an idle connection does not keep a script alive, a call under way does
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new LateError(`No reply within ${ms} ms`)), ms);
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -1,0 +1,74 @@
+/** Sends calls of a producer: when there is a connection, for no longer than the deadline, again where that is safe. */
+import type { Redis } from 'ioredis';
+import { withoutCommand, type Link } from './connection.ts';
+import { ConnectionError, OutcomeUnknownError, RedisRefusedError } from './errors.ts';
+
+/** Whether a call changes something, and then whether it may be sent a second time. */
+export type CallKind = 'read' | 'write' | 'repeatable';
+
+export class Sender {
+  readonly #link: Link;
+
+  constructor(link: Link) {
+    this.#link = link;
+  }
+
+  /**
+   * Sends a call once there is a connection, and waits for the reply no longer than the deadline. What may be repeated
+   * is sent again over a new connection while there is time.
+   */
+  async send<T>(what: string, kind: CallKind, call: (redis: Redis) => Promise<T>): Promise<T> {
+    const link = this.#link;
+    const ends = performance.now() + link.deadlineMs;
+    let sent = false;
+    for (;;) {
+      let cause: unknown;
+      try {
+        if (!link.usable) await link.ready();
+        return await withDeadline(call(link.redis), link.deadlineMs);
+      } catch (error) {
+        if (error instanceof Error && error.name === 'ReplyError') throw refused(what, error);
+        if (error instanceof TypeError) throw error;
+        if (error instanceof ConnectionError && (!sent || kind === 'read')) throw error;
+        cause = error;
+      }
+      const late = cause instanceof LateError || cause instanceof ConnectionError;
+      const unsent = cause instanceof Error && cause.message.startsWith("Stream isn't writeable");
+      sent ||= !unsent;
+      if (!late && (unsent || kind !== 'write') && performance.now() < ends) {
+        // the end of a link that broke is told in a later turn
+        await new Promise(resolve => setImmediate(resolve));
+        continue;
+      }
+      const why = `Redis at ${link.address} gave no reply to '${what}' within ${link.deadlineMs} ms`;
+      if (kind === 'read' || !sent) throw new ConnectionError(why, { cause });
+      const hint = what === 'enqueue' ? '; repeating it with the same jobId is safe' : '';
+      throw new OutcomeUnknownError(`${why}: it may or may not have taken place${hint}`, { cause });
+    }
+  }
+}
+
+function refused(what: string, error: Error): RedisRefusedError {
+  const hint = error.message.startsWith('OOM')
+    ? ' (Redis is full: raise its maxmemory, or take jobs off it)'
+    : '';
+  return new RedisRefusedError(`Redis refused to ${what}: ${error.message}${hint}`, {
+    cause: withoutCommand(error),
+  });
+}
+
+/** No reply came in time; whatever it was may still take place. */
+class LateError extends Error {}
+
+async function withDeadline<T>(promise: Promise<T>, ms: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  // not unref'd: an idle connection does not keep a script alive, a call under way does
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new LateError(`No reply within ${ms} ms`)), ms);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
