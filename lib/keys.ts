@@ -19,6 +19,8 @@ export interface QueueKeys {
   readonly claimants: string;
   /** Ours: held by the worker that sweeps the queue. */
   readonly janitor: string;
+  /** Held by a Python scheduler that moves this queue's due jobs. */
+  readonly schedulerLock: string;
 }
 
 /** Builds the keys under one prefix (`rq` for all that Python is to see). */
@@ -32,6 +34,9 @@ export class Keys {
   readonly workers: string;
   /** A job's hash is this and its id. */
   readonly jobPrefix: string;
+  /** A queue's list, and its deferred registry, are these and its name: for jobs of queues that a script was not given. */
+  readonly listPrefix: string;
+  readonly deferredPrefix: string;
   /** A job's result stream is this and its id. */
   readonly resultsPrefix: string;
   /** A group's set is this and its name. */
@@ -49,6 +54,8 @@ export class Keys {
     this.suspended = `${prefix}:suspended`;
     this.workers = `${prefix}:workers`;
     this.jobPrefix = `${prefix}:job:`;
+    this.listPrefix = `${prefix}:queue:`;
+    this.deferredPrefix = `${prefix}:deferred:`;
     this.resultsPrefix = `${prefix}:results:`;
     this.groupPrefix = `${prefix}:group:`;
     this.workerPrefix = `${prefix}:worker:`;
@@ -60,16 +67,17 @@ export class Keys {
     const { prefix } = this;
     return {
       name,
-      list: `${prefix}queue:${name}`,
+      list: this.listPrefix + name,
       started: `${prefix}wip:${name}`,
       finished: `${prefix}finished:${name}`,
       failed: `${prefix}failed:${name}`,
       canceled: `${prefix}canceled:${name}`,
-      deferred: `${prefix}deferred:${name}`,
+      deferred: this.deferredPrefix + name,
       scheduled: `${prefix}scheduled:${name}`,
       workers: `${prefix}workers:${name}`,
       claimants: `${prefix}claimants:${name}`,
       janitor: `${prefix}janitor:${name}`,
+      schedulerLock: `${prefix}scheduler-lock:${name}`,
     };
   }
 

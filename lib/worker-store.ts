@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import {
+  DUE_BATCH,
   ERRORS_KEPT,
   ERROR_BYTES,
   FAILURE_TTL,
@@ -17,6 +18,7 @@ import type { Keys, QueueKeys } from './keys.ts';
 import { advance, runSuffix } from './lua/advance.ts';
 import { giveBack } from './lua/give-back.ts';
 import { heartbeat } from './lua/heartbeat.ts';
+import { queueDue } from './lua/queue-due.ts';
 import { releaseClaims } from './lua/release-claims.ts';
 import { renew } from './lua/renew.ts';
 import { sweep } from './lua/sweep.ts';
@@ -37,9 +39,16 @@ export interface AdvanceRequest {
   readonly strategy: DequeueStrategy;
 }
 
+/**
+ * What became of an outcome: accepted as the job's end; or, a failure, with a retry that is queued or scheduled now;
+ * refused as the run is not the job's; or not looked at, as a key of the queue has the wrong type.
+ */
+export type Answer = 'refused' | 'accepted' | 'queued' | 'scheduled' | 'wrong type';
+const ANSWERS: readonly Answer[] = ['refused', 'accepted', 'queued', 'scheduled'];
+
 export interface AdvanceReply {
-  /** For each outcome handed in: whether it is the job's, or `wrong type` where a key of the queue has one. */
-  readonly answers: readonly ('accepted' | 'refused' | 'wrong type')[];
+  /** For each outcome handed in. */
+  readonly answers: readonly Answer[];
   readonly jobs: readonly (RunRef & { readonly fields: Fields })[];
   /** Ids that were taken off a list without a run, and what was found. */
   readonly dropped: readonly { readonly place: number; readonly id: string; readonly reason: string }[];
@@ -123,11 +132,16 @@ export class WorkerStore {
   async advance(redis: Redis, { handIns, want, claims, strategy }: AdvanceRequest): Promise<AdvanceReply> {
     const runPrefix = this.#tag + (this.#calls++).toString(36).padStart(13, '0');
     const reply = (await advance.runRaw(redis, {
-      keys: { suspended: this.#suspended },
+      keys: { suspended: this.#suspended, all: this.keys.queues },
       queues: this.#units,
       args: {
         job_prefix: this.keys.jobPrefix,
         results_prefix: this.keys.resultsPrefix,
+        list_prefix: this.keys.listPrefix,
+        deferred_prefix: this.keys.deferredPrefix,
+        group_prefix: this.keys.groupPrefix,
+        errors_kept: ERRORS_KEPT,
+        error_bytes: ERROR_BYTES,
         status_prefix: this.keys.statusPrefix,
         queue_names: this.queues.join(','),
         worker: this.worker,
@@ -143,7 +157,7 @@ export class WorkerStore {
     const [answers, jobs, dropped, more, turn, unusable, at] = reply;
     this.#turn = turn;
     return {
-      answers: answers.map(answer => (answer === 1 ? 'accepted' : answer === 0 ? 'refused' : 'wrong type')),
+      answers: answers.map(answer => ANSWERS[answer] ?? 'wrong type'),
       jobs: unpackJobs(jobs).map(({ queue, jobId, fields }, i) => ({
         place: queue - 1,
         jobId,
@@ -241,15 +255,34 @@ export class WorkerStore {
     return found;
   }
 
+  /** Queues scheduled jobs whose time has come; answers whether there are more. */
+  async queueDue(redis: Redis): Promise<boolean> {
+    const [, more] = (await queueDue.run(redis, {
+      keys: { all: this.keys.queues },
+      queues: this.#units,
+      args: {
+        job_prefix: this.keys.jobPrefix,
+        status_prefix: this.keys.statusPrefix,
+        queue_names: this.queues.join(','),
+        most: DUE_BATCH,
+        errors_kept: ERRORS_KEPT,
+        error_bytes: ERROR_BYTES,
+      },
+    })) as [queued: number, more: number];
+    return more === 1;
+  }
+
   /** One round of the janitor on one queue, or the next part of it. */
   async sweep(redis: Redis, queue: number, goOn: boolean): Promise<Swept> {
     const unit = this.#unit(queue);
     const [held, more, recovered, abandoned, claims] = (await sweep.run(redis, {
-      keys: {},
+      keys: { all: this.keys.queues },
       queues: [unit],
       args: {
         job_prefix: this.keys.jobPrefix,
         status_prefix: this.keys.statusPrefix,
+        list_prefix: this.keys.listPrefix,
+        deferred_prefix: this.keys.deferredPrefix,
         worker_prefix: this.keys.workerPrefix,
         claims_suffix: this.keys.claimsSuffix(unit.name),
         queue_name: unit.name,

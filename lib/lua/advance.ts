@@ -1,6 +1,6 @@
 /** The worker's one busy call: hands in the outcomes of runs that ended, and takes as many jobs as slots are free. */
 import { Script } from '../script.ts';
-import { announce, clock, keep } from './parts.ts';
+import { announce, clock, keep, queueAgain, release, retry } from './parts.ts';
 
 /**
  * Arguments: `run_prefix` is what this call's execution ids begin with (30 characters; `runSuffix` follows), `lease` the
@@ -13,8 +13,8 @@ import { announce, clock, keep } from './parts.ts';
  * result stream; then, for each outcome, job id, execution id, result or error text, and where there is a payload that and the
  * seconds that the run took.
  *
- * Reply: `[answers, jobs, dropped, more, turn, unusable, timestamp]`. An answer is 1 for accepted (also when handed in before), 0 for
- * refused, -1 where a key of the queue has the wrong type. The jobs are one MessagePack array, of queue, id
+ * Reply: `[answers, jobs, dropped, more, turn, unusable, timestamp]`. An answer is 1 for accepted (also when handed in before), 2 and 3
+ * for a failure that was accepted and after which the job is queued, or scheduled, again, 0 for refused, -1 where a key of the queue has the wrong type. The jobs are one MessagePack array, of queue, id
  * and `[field, value, …]` of each in turn, the fields as they were before the run: as so many small strings of their own
  * they would cost both sides more than all the rest. A dropped id is `[queue, id, reason]`. `more` is 0 when the queues were found empty, 1 when not, 2 when work is suspended. `unusable` are
  * queues with a key of the wrong type, which nothing was taken from.
@@ -23,10 +23,15 @@ import { announce, clock, keep } from './parts.ts';
  * and each job's hash is touched through `pcall`.
  */
 export const advance: Script<
-  'suspended',
-  'list' | 'started' | 'finished' | 'failed' | 'claims',
+  'suspended' | 'all',
+  'list' | 'started' | 'finished' | 'failed' | 'scheduled' | 'claims',
   | 'job_prefix'
   | 'results_prefix'
+  | 'list_prefix'
+  | 'deferred_prefix'
+  | 'group_prefix'
+  | 'errors_kept'
+  | 'error_bytes'
   | 'status_prefix'
   | 'queue_names'
   | 'worker'
@@ -38,11 +43,16 @@ export const advance: Script<
   | 'claims'
 > = new Script({
   name: 'advance',
-  keys: ['suspended'],
-  queueKeys: ['list', 'started', 'finished', 'failed', 'claims'],
+  keys: ['suspended', 'all'],
+  queueKeys: ['list', 'started', 'finished', 'failed', 'scheduled', 'claims'],
   args: [
     'job_prefix',
     'results_prefix',
+    'list_prefix',
+    'deferred_prefix',
+    'group_prefix',
+    'errors_kept',
+    'error_bytes',
     'status_prefix',
     'queue_names',
     'worker',
@@ -53,7 +63,7 @@ export const advance: Script<
     'turn',
     'claims',
   ],
-  parts: [clock, announce, keep],
+  parts: [clock, announce, keep, queueAgain, retry, release],
   allowOom: true,
   body: `
 local names = {}
@@ -75,13 +85,18 @@ end
 
 -- ---- outcomes
 local answers, ended, registered = {}, {}, {}
+local over, over_dependents = {}, {}
 local stream_type = { finished = '1', failed = '2', stopped = '3' }
 
 local function finish(i, id, run, status, ttl, text, stream, seconds, announced_text)
   local key = job_prefix .. id
   local fence = redis.pcall('HMGET', key, 'status', 'execution_id')
   if fence.err then return 0 end
-  if fence[2] ~= run then return 0 end
+  if fence[2] ~= run then
+    -- a failure after which the job was retried left its mark among the errors
+    local errors = status == 'failed' and redis.call('HGET', key, 'errors')
+    return errors and string.find(errors, run, 1, true) and 2 or 0
+  end
   if fence[1] ~= 'started' then
     -- handed in before, and the reply was lost
     if fence[1] == status then return 1 end
@@ -91,7 +106,19 @@ local function finish(i, id, run, status, ttl, text, stream, seconds, announced_
   local gone = ended[i] or {}
   ended[i] = gone
   gone[#gone + 1] = id .. ':' .. run
+  if status == 'failed' then
+    redis.call('HSET', key, 'ended_at', timestamp(), 'exc_info', text)
+    local again = retry(key, id, queue(i).list, queue(i).scheduled)
+    if again then
+      announce(names[i], id, again, worker)
+      return again == 'queued' and 2 or 3
+    end
+  end
+  over[#over + 1] = { id, status, ttl }
+  over_dependents[#over] = job_prefix .. id .. ':dependents'
   if ttl == 0 then
+    local group = redis.call('HGET', key, 'group_id')
+    if group and group ~= '' then redis.pcall('SREM', group_prefix .. group, id) end
     redis.call('DEL', key, results_prefix .. id)
   else
     redis.call('HSET', key, 'status', status, 'ended_at', timestamp(), field, text)
@@ -146,6 +173,14 @@ for _, list in ipairs(registered) do
   end
 end
 
+-- asked for all at once, as hardly any job has dependents
+for first = 1, #over, 2000 do
+  local last = math.min(first + 1999, #over)
+  if redis.call('EXISTS', unpack(over_dependents, first, last)) > 0 then
+    for n = first, last do release(over[n][1], over[n][2], over[n][3]) end
+  end
+end
+
 -- ---- new jobs
 local jobs, dropped, runs = {}, {}, {}
 local taken = 0
@@ -161,11 +196,12 @@ local function start(i, id)
   local fields = redis.pcall('HGETALL', key)
   if fields.err then return drop(i, id, 'not a hash') end
   if #fields == 0 then return drop(i, id, 'gone') end
-  local status, may_expire
+  local status, may_expire, depended
   for f = 1, #fields, 2 do
     local name = fields[f]
     if name == 'status' then status = fields[f + 1]
-    elseif name == 'ttl' or name == 'ended_at' then may_expire = true end
+    elseif name == 'ttl' or name == 'ended_at' then may_expire = true
+    elseif name == 'dependency_ids' then depended = true end
   end
   -- a status that nobody knows is taken, so that the worker can fail the job for it
   if status ~= 'queued' and elsewhere[status] then return drop(i, id, status) end
@@ -175,6 +211,7 @@ local function start(i, id)
   redis.call('HSET', key, 'status', 'started', 'started_at', timestamp(), 'worker_name', worker, 'execution_id', run)
   -- Python's requeue leaves the lifetime of the ended job on, and the field, if empty
   if may_expire then redis.call('PERSIST', key) end
+  if depended then redis.call('DEL', job_prefix .. ':' .. id .. ':dependencies') end
   local list = runs[i] or {}
   runs[i] = list
   list[#list + 1] = lease_end

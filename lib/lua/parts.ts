@@ -92,7 +92,7 @@ end`;
  */
 export const queueAgain = `
 local function remember_error(key)
-  local run = redis.call('HMGET', key, 'exc_info', 'ended_at', 'worker_name', 'errors')
+  local run = redis.call('HMGET', key, 'exc_info', 'ended_at', 'worker_name', 'errors', 'execution_id')
   local text = run[1]
   -- what Python wrote compressed is in its result stream as well; the first two bytes of zlib are a multiple of 31
   if not text or text == '' then return end
@@ -105,7 +105,7 @@ local function remember_error(key)
   end
   local known, errors = pcall(cjson.decode, run[4] or '[]')
   if not known or type(errors) ~= 'table' then errors = {} end
-  errors[#errors + 1] = { at = run[2] or '', worker = run[3] or '', error = text }
+  errors[#errors + 1] = { at = run[2] or '', worker = run[3] or '', error = text, run = run[5] or '' }
   while #errors > tonumber(errors_kept) do table.remove(errors, 1) end
   redis.call('HSET', key, 'errors', cjson.encode(errors))
 end
@@ -116,4 +116,76 @@ local function queue_again(key, id, list, at_front)
   local ttl = tonumber(redis.call('HGET', key, 'ttl') or '')
   if ttl and ttl > 0 then redis.call('EXPIRE', key, ttl) else redis.call('PERSIST', key) end
   redis.call(at_front and 'LPUSH' or 'RPUSH', list, id)
+end`;
+
+/**
+ * `retry(key, id, list, scheduled)` carries out the plan that a failed job's hash holds, as RQ's `Job.retry` does:
+ * answers `queued`, `scheduled`, or nil where no retry is left. Needs `queueAgain`.
+ */
+export const retry = `
+local function retry(key, id, list, scheduled)
+  local plan = redis.call('HMGET', key, 'retries_left', 'retry_intervals', 'enqueue_at_front_on_retry')
+  local left = tonumber(plan[1] or '')
+  if not left or left < 1 then return nil end
+  local interval = 0
+  local read, intervals = pcall(cjson.decode, plan[2] or '[]')
+  if read and type(intervals) == 'table' and #intervals > 0 then
+    interval = tonumber(intervals[math.max(#intervals - left, 0) + 1]) or 0
+  end
+  if interval > 0 and type(redis.pcall('ZCARD', scheduled)) == 'table' then return nil end
+  redis.call('HSET', key, 'retries_left', string.format('%d', left - 1))
+  if interval <= 0 then
+    queue_again(key, id, list, plan[3] == '1')
+    return 'queued'
+  end
+  remember_error(key)
+  redis.call('HDEL', key, 'result', 'exc_info', 'execution_id')
+  redis.call('HSET', key, 'status', 'scheduled')
+  redis.call('PERSIST', key)
+  redis.call('ZADD', scheduled, string.format('%d', math.floor(now + interval)), id)
+  return 'scheduled'
+end`;
+
+/**
+ * \`release(id, status, ttl)\` queues the jobs that waited for this one and now for none, as RQ's \`enqueue_dependents\`:
+ * a dependency that failed counts where the dependent allows it, one that is gone counts as met. Needs \`clock\`,
+ * \`announce\`, \`queueAgain\`, the key \`all\`, and the arguments \`job_prefix\`, \`list_prefix\`, \`deferred_prefix\`: a
+ * dependent may be on any queue.
+ */
+export const release = `
+local function met(id, without, allows_failure)
+  local waits_for = redis.pcall('SMEMBERS', job_prefix .. ':' .. id .. ':dependencies')
+  if waits_for.err then return false end
+  for _, other in ipairs(waits_for) do
+    if other ~= without then
+      local status = redis.pcall('HGET', job_prefix .. other, 'status')
+      if type(status) == 'string' and status ~= 'finished' and not (allows_failure and status == 'failed') then
+        return false
+      end
+    end
+  end
+  return true
+end
+local function release(id, status, ttl)
+  local dependents = job_prefix .. id .. ':dependents'
+  local waiting = redis.pcall('SMEMBERS', dependents)
+  if waiting.err then return end
+  for _, dependent in ipairs(waiting) do
+    local key = job_prefix .. dependent
+    local held = redis.pcall('HMGET', key, 'status', 'origin', 'allow_dependency_failures', 'enqueue_at_front')
+    local allows_failure = held[3] == '1'
+    if held.err or held[1] ~= 'deferred' or not held[2] then
+      redis.call('SREM', dependents, dependent)
+    elseif (status == 'finished' or status == 'failed' and allows_failure) and met(dependent, id, allows_failure) then
+      local list, deferred = list_prefix .. held[2], deferred_prefix .. held[2]
+      if type(redis.pcall('LLEN', list)) ~= 'table' and type(redis.pcall('ZREM', deferred, dependent)) ~= 'table' then
+        redis.call('SREM', dependents, dependent)
+        redis.call('SADD', all, list)
+        queue_again(key, dependent, list, held[4] == '1')
+        announce(held[2], dependent, 'queued')
+      end
+    end
+  end
+  -- what is left waits for others, and asks for this one no more once it has expired
+  if ttl > 0 then redis.call('EXPIRE', dependents, ttl) elseif ttl == 0 then redis.call('DEL', dependents) end
 end`;

@@ -1,22 +1,24 @@
 /** The janitor's round on one queue: what dead workers held goes back, what has expired is forgotten. */
 import { Script } from '../script.ts';
-import { announce, clock, keep, queueAgain, sound } from './parts.ts';
+import { announce, clock, keep, queueAgain, release, retry, sound } from './parts.ts';
 
 /**
  * `lock_ms` is 0 where the caller goes on with a round it has begun. `offset` is a random number of 0 to below 1: where
  * in the registry of canceled jobs to look for ids whose hash has expired.
  *
  * A run of ours is past its lease when its score less `margin` is; a run of Python's when its score is, and then RQ's
- * rule holds: it failed. At most `most` members are looked at.
+ * rule holds: it is retried if any retry is left, and failed else. At most `most` members are looked at.
  *
  * Reply: `[1 when the round is this caller's, 1 when there is more to do, recovered, abandoned, claims returned, cleaned]`,
  * of which `recovered` and `abandoned` are lists of ids.
  */
 export const sweep: Script<
-  never,
-  'list' | 'started' | 'finished' | 'failed' | 'canceled' | 'claimants' | 'janitor',
+  'all',
+  'list' | 'started' | 'finished' | 'failed' | 'canceled' | 'scheduled' | 'claimants' | 'janitor',
   | 'job_prefix'
   | 'status_prefix'
+  | 'list_prefix'
+  | 'deferred_prefix'
   | 'worker_prefix'
   | 'claims_suffix'
   | 'queue_name'
@@ -31,10 +33,13 @@ export const sweep: Script<
   | 'error_bytes'
 > = new Script({
   name: 'sweep',
-  queueKeys: ['list', 'started', 'finished', 'failed', 'canceled', 'claimants', 'janitor'],
+  keys: ['all'],
+  queueKeys: ['list', 'started', 'finished', 'failed', 'canceled', 'scheduled', 'claimants', 'janitor'],
   args: [
     'job_prefix',
     'status_prefix',
+    'list_prefix',
+    'deferred_prefix',
     'worker_prefix',
     'claims_suffix',
     'queue_name',
@@ -48,7 +53,7 @@ export const sweep: Script<
     'errors_kept',
     'error_bytes',
   ],
-  parts: [clock, announce, keep, queueAgain, sound],
+  parts: [clock, announce, keep, queueAgain, retry, release, sound],
   allowOom: true,
   body: `
 local q = queue(1)
@@ -71,6 +76,7 @@ local function abandon(key, id, reason, ttl, worker)
     keep(key, ttl)
   end
   announce(queue_name, id, 'failed', worker)
+  release(id, 'failed', ttl)
   abandoned[#abandoned + 1] = id
 end
 local function recover(member)
@@ -84,6 +90,12 @@ local function recover(member)
   if held.err or held[1] ~= 'started' or ours and held[2] ~= run then return end
   local ttl = tonumber(held[4] or '') or tonumber(failure_ttl)
   if not ours then
+    local again = retry(key, id, q.list, q.scheduled)
+    if again then
+      announce(queue_name, id, again)
+      recovered[#recovered + 1] = id
+      return
+    end
     return abandon(key, id, 'AbandonedJobError: the run was not heard of for longer than its lifetime', ttl, held[5])
   end
   local recoveries = (tonumber(held[3] or '') or 0) + 1

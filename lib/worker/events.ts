@@ -42,6 +42,8 @@ export interface WorkerEvents {
   /** Its result was stored. */
   jobFinished: [job: JobEndEvent];
   jobFailed: [job: JobFailedEvent];
+  /** It failed, and is queued again now, or scheduled for a later time. */
+  jobRetried: [job: JobFailedEvent, when: 'queued' | 'scheduled'];
   jobStopped: [job: JobEndEvent];
   /** It went back to the front of its queue, because the worker stops. */
   jobReturned: [job: JobEvent];

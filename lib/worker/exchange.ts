@@ -3,7 +3,7 @@ import type { Link } from '../connection.ts';
 import { ADVANCE_BATCH, BACKOFF_MS } from '../defaults.ts';
 import type { HandIn, RunRef } from '../outcome.ts';
 import type { Run } from '../run.ts';
-import type { AdvanceReply, DequeueStrategy, WorkerStore } from '../worker-store.ts';
+import type { AdvanceReply, Answer, DequeueStrategy, WorkerStore } from '../worker-store.ts';
 
 /** Milliseconds without a reply after which the link counts as dead. */
 const CALL_LIMIT_MS = 30_000;
@@ -17,6 +17,8 @@ export type Settled = Run & HandIn;
 export interface ExchangeHooks {
   /** The outcome was stored. */
   readonly ended: (run: Settled) => void;
+  /** It failed, and its job is queued or scheduled again. */
+  readonly retried: (run: Settled, when: 'queued' | 'scheduled') => void;
   /** The run is not the job's any more: its outcome was not kept. */
   readonly lost: (run: Run) => void;
   /** The run is back at the front of its queue. */
@@ -133,10 +135,11 @@ export class Exchange {
     return this.#settled.splice(0, n);
   }
 
-  #answered(run: Settled, answer: AdvanceReply['answers'][number]): void {
+  #answered(run: Settled, answer: Answer): void {
     // where nothing was to be kept, a job that is gone is what the first time leaves behind
     const kept = answer === 'accepted' || (answer === 'refused' && run.resent && run.ended.ttl === 0);
     if (kept) return this.#hooks.ended(run);
+    if (answer === 'queued' || answer === 'scheduled') return this.#hooks.retried(run, answer);
     if (answer === 'wrong type') {
       const again = `job ${run.jobId} runs again after its lease`;
       this.#hooks.failed(new Error(`A key of queue ${run.queue} has the wrong type: ${again}`));

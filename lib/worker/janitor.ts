@@ -1,6 +1,6 @@
-/** The janitor: what dead workers held goes back to its queue, and registries forget what has expired. */
+/** The janitor: what dead workers held goes back, registries forget what has expired, and what is due is queued. */
 import type { Link } from '../connection.ts';
-import { SWEEP_MS } from '../defaults.ts';
+import { DUE_MS, SWEEP_MS } from '../defaults.ts';
 import type { Swept, WorkerStore } from '../worker-store.ts';
 
 export interface JanitorHooks {
@@ -15,6 +15,8 @@ export class Janitor {
   readonly #hooks: JanitorHooks;
   #timer: NodeJS.Timeout | undefined;
   #round: Promise<void> | undefined;
+  #dueTimer: NodeJS.Timeout | undefined;
+  #dueRound: Promise<void> | undefined;
   #stopped = false;
 
   constructor(store: WorkerStore, link: Link, hooks: JanitorHooks) {
@@ -28,12 +30,17 @@ export class Janitor {
     this.#round = this.#sweepAll();
     await this.#round;
     this.#next();
+    if (this.#stopped) return;
+    this.#dueTimer = setInterval(() => {
+      this.#dueRound ??= this.#queueDue().finally(() => (this.#dueRound = undefined));
+    }, DUE_MS).unref();
   }
 
   async stop(): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#timer);
-    await this.#round;
+    clearInterval(this.#dueTimer);
+    await Promise.all([this.#round, this.#dueRound]);
   }
 
   #next(): void {
@@ -43,6 +50,14 @@ export class Janitor {
     this.#timer = setTimeout(() => {
       this.#round = this.#sweepAll().finally(() => this.#next());
     }, ms).unref();
+  }
+
+  async #queueDue(): Promise<void> {
+    try {
+      while (!this.#stopped && this.#link.usable && (await this.#store.queueDue(this.#link.redis)));
+    } catch (error) {
+      this.#hooks.failed('', error);
+    }
   }
 
   async #sweepAll(): Promise<void> {

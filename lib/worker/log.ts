@@ -57,6 +57,11 @@ export function logTo(worker: Source, logger: Logger, descriptions: boolean): vo
         title(job, 'Job failed'),
       );
     })
+    .on('jobRetried', (job, when) => {
+      const err = { type: nameOf(job.error), message: messageOf(job.error), stack: job.text };
+      const text = when === 'queued' ? 'Job failed, enqueued for retry' : 'Job failed, scheduled for retry';
+      logger.warn({ ...of(job), duration_ms: Math.round(job.seconds * 1000), err }, title(job, text));
+    })
     .on('jobStopped', job => logger.info(of(job), title(job, 'Job stopped')))
     .on('jobReturned', job => logger.info(of(job), title(job, 'Job given back to the front of the queue')))
     .on('jobLost', job =>

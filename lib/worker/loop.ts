@@ -31,7 +31,7 @@ export interface LoopOptions extends RunOptions {
   readonly burst: boolean;
 }
 
-export interface LoopHooks extends Pick<ExchangeHooks, 'ended' | 'lost' | 'returned' | 'failed'> {
+export interface LoopHooks extends Pick<ExchangeHooks, 'ended' | 'retried' | 'lost' | 'returned' | 'failed'> {
   readonly started: (run: Run) => void;
   /** The slot was given up, the function goes on. */
   readonly overdue: (run: Run) => void;

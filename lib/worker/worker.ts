@@ -5,7 +5,8 @@ import { BACKOFF_MS, QUEUE } from '../defaults.ts';
 import { parseDuration, timerMs, type Duration } from '../duration.ts';
 import { ConnectionError, RqError } from '../errors.ts';
 import { Keys } from '../keys.ts';
-import { checkCount, checkFlag, checkOptions } from '../options.ts';
+import { checkCount, checkFlag, checkOptions, quote } from '../options.ts';
+import { isPythons, textOf } from '../record.ts';
 import type { Run } from '../run.ts';
 import { Store } from '../store.ts';
 import { WorkerStore } from '../worker-store.ts';
@@ -221,10 +222,17 @@ export class Worker extends EventEmitter<WorkerEvents> {
     const { functions, concurrency, strategy, resultTtl, grace } = this.#settings;
     const options = { ...until, functions, concurrency, strategy, resultTtl, grace };
     return new Loop(store, jobs, link, options, {
-      started: run => this.#tell('jobStarted', run),
+      started: run => {
+        this.#warnOfCallbacks(run);
+        this.#tell('jobStarted', run);
+      },
       ended: run => {
         heartbeat.count(run.ended.status === 'finished', run.seconds);
         this.#tell(ENDS[run.ended.status], run);
+      },
+      retried: (run, when) => {
+        heartbeat.count(false, run.seconds);
+        this.#guard(() => this.emit('jobRetried', new RunEvent(run), when));
       },
       lost: run => this.#tell('jobLost', run),
       returned: run => this.#tell('jobReturned', run),
@@ -234,6 +242,17 @@ export class Worker extends EventEmitter<WorkerEvents> {
       failed: error => this.#failed(error),
       registered: () => heartbeat.fresh,
     });
+  }
+
+  /** Python's callbacks are functions of Python's: what can't be called is left alone, and said. */
+  #warnOfCallbacks(run: Run): void {
+    if (!isPythons(run.fields)) return;
+    for (const when of ['success', 'failure', 'stopped']) {
+      const name = textOf(run.fields, `${when}_callback_name`);
+      if (name === undefined) continue;
+      const text = `Job ${run.jobId} names a ${when} callback of Python's, ${quote(name)}: it is not called here`;
+      this.#guard(() => this.emit('warning', text));
+    }
   }
 
   #tell(event: JobEventName, run: Run): void {
