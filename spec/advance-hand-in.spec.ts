@@ -1,27 +1,11 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { Link } from '../lib/connection.ts';
-import { Keys } from '../lib/keys.ts';
+import { describe, expect, it } from 'vitest';
 import type { Ended, HandIn, RunRef } from '../lib/outcome.ts';
-import { WorkerStore, type AdvanceReply } from '../lib/worker-store.ts';
-import { startRedis, type RedisServer } from './support/redis.ts';
+import type { AdvanceReply } from '../lib/worker-store.ts';
+import { useLink, useRedis, useWorkerStore } from './support/in-process.ts';
 
-let redis: RedisServer;
-let link: Link;
-let store: WorkerStore;
-
-beforeAll(async () => {
-  redis = await startRedis();
-  link = Link.own(redis.url);
-  await link.ready();
-});
-afterAll(async () => {
-  link.close();
-  await redis.stop();
-});
-beforeEach(async () => {
-  await redis.client.flushall();
-  store = new WorkerStore(new Keys(), 'w1', ['a', 'b']);
-});
+const redis = useRedis();
+const link = useLink(redis);
+const store = useWorkerStore('a', 'b');
 
 const none = { handIns: [], want: 0, claims: new Set<number>(), strategy: 'default' } as const;
 

@@ -5,23 +5,16 @@ import { Redis, type RedisOptions } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Link, type ConnectionOption } from '../lib/connection.ts';
 import { ConnectionError } from '../lib/errors.ts';
+import { useRedis } from './support/in-process.ts';
 import { freePort, startRedis, type RedisServer } from './support/redis.ts';
 
-let server: RedisServer;
+const server = useRedis();
 /** What a spec opened. */
 let open: { close(): void }[] = [];
-
-beforeAll(async () => {
-  server = await startRedis();
-});
 
 afterEach(() => {
   for (const one of open) one.close();
   open = [];
-});
-
-afterAll(async () => {
-  await server.stop();
 });
 
 function linkTo(connection: ConnectionOption | undefined, deadlineMs?: number): Link {

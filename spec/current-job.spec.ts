@@ -1,23 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { CurrentJob, getCurrentJob } from '../lib/current-job.ts';
 import type { FunctionSource } from '../lib/functions.ts';
 import { Queue } from '../lib/queue.ts';
 import { Worker } from '../lib/worker/worker.ts';
-import { startRedis, type RedisServer } from './support/redis.ts';
+import { useQueue, useRedis } from './support/in-process.ts';
 
-let redis: RedisServer;
-let q: Queue;
-
-beforeAll(async () => {
-  redis = await startRedis();
-  q = new Queue('q', { connection: redis.url });
-});
-afterEach(() => redis.client.flushall());
-afterAll(async () => {
-  await q.close();
-  await redis.stop();
-});
+const redis = useRedis();
+const q = useQueue(redis, 'q');
 
 async function run(
   functions: FunctionSource,

@@ -1,10 +1,9 @@
 /** What cancel and delete leave of a job, wherever it was. Each id is in one place afterwards, or in none. */
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { InvalidJobOperationError, NoSuchJobError } from '../lib/errors.ts';
 import type { Job } from '../lib/job.ts';
-import { Queue } from '../lib/queue.ts';
 import { Worker } from '../lib/worker/worker.ts';
-import { startRedis, type RedisServer } from './support/redis.ts';
+import { useQueue, useRedis } from './support/in-process.ts';
 import * as tasks from './support/tasks.js';
 
 type Status =
@@ -24,18 +23,8 @@ const REGISTRY: Record<Status, string | undefined> = {
   scheduled: 'scheduled',
 };
 
-let redis: RedisServer;
-let q: Queue;
-
-beforeAll(async () => {
-  redis = await startRedis();
-  q = new Queue('default', { connection: redis.url });
-});
-beforeEach(() => redis.client.flushall());
-afterAll(async () => {
-  await q.close();
-  await redis.stop();
-});
+const redis = useRedis();
+const q = useQueue(redis);
 
 const hash = (id = 'a'): Promise<Record<string, string>> => redis.client.hgetall(`rq:job:${id}`);
 
@@ -68,6 +57,21 @@ async function places(): Promise<string[]> {
     for (const member of await redis.client.zrange(`rq:${name}:default`, '0', '-1'))
       if (member === 'a' || member.startsWith('a:')) found.push(name);
   return found;
+}
+
+/** Moves a job while a worker runs it, and waits until the worker has let go of it. */
+async function whileItRuns(move: (job: Job) => Promise<unknown>): Promise<void> {
+  const worker = new Worker('default', { connection: redis.url, functions: tasks });
+  const job = await q.enqueue('waitForAbort', [20_000], { jobId: 'a' });
+  const [started, lost] = ['jobStarted', 'jobLost'].map(
+    name => new Promise(resolve => worker.once(name as 'jobLost', resolve)),
+  );
+  const work = worker.work({ maxJobs: 1 });
+  await started;
+  await move(job);
+  await lost;
+  await worker.stop();
+  await work;
 }
 
 describe('Job.cancel', () => {
@@ -149,17 +153,7 @@ describe('Job.cancel', () => {
   });
 
   it('aborts the function, and drops what it still gives', async () => {
-    const worker = new Worker('default', { connection: redis.url, functions: tasks });
-    const job = await q.enqueue('waitForAbort', [20_000], { jobId: 'a' });
-    const [started, lost] = ['jobStarted', 'jobLost'].map(
-      name => new Promise(resolve => worker.once(name as 'jobLost', resolve)),
-    );
-    const work = worker.work({ maxJobs: 1 });
-    await started;
-    await job.cancel();
-    await lost;
-    await worker.stop();
-    await work;
+    await whileItRuns(job => job.cancel());
     expect(await hash()).toMatchObject({ status: 'canceled' });
     expect(await hash()).not.toHaveProperty('exc_info');
     expect(await places()).toEqual(['canceled']);
@@ -210,17 +204,7 @@ describe('Job.delete', () => {
   });
 
   it('aborts the function, and drops what it still gives', async () => {
-    const worker = new Worker('default', { connection: redis.url, functions: tasks });
-    const job = await q.enqueue('waitForAbort', [20_000], { jobId: 'a' });
-    const [started, lost] = ['jobStarted', 'jobLost'].map(
-      name => new Promise(resolve => worker.once(name as 'jobLost', resolve)),
-    );
-    const work = worker.work({ maxJobs: 1 });
-    await started;
-    await job.delete();
-    await lost;
-    await worker.stop();
-    await work;
+    await whileItRuns(job => job.delete());
     expect(await redis.client.exists('rq:job:a')).toBe(0);
     expect(await places()).toEqual([]);
   });

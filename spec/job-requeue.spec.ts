@@ -1,24 +1,15 @@
 /** What requeue makes of a job that has ended: one that waits, and remembers its errors. */
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { InvalidJobOperationError, NoSuchJobError } from '../lib/errors.ts';
 import type { Job } from '../lib/job.ts';
-import { Queue } from '../lib/queue.ts';
 import { Worker } from '../lib/worker/worker.ts';
-import { startRedis, type RedisServer } from './support/redis.ts';
+import { useQueue, useRedis, workOff } from './support/in-process.ts';
 import * as tasks from './support/tasks.js';
 
-let redis: RedisServer;
-let q: Queue;
+const RUN = `n${'0'.repeat(31)}`;
 
-beforeAll(async () => {
-  redis = await startRedis();
-  q = new Queue('default', { connection: redis.url });
-});
-beforeEach(() => redis.client.flushall());
-afterAll(async () => {
-  await q.close();
-  await redis.stop();
-});
+const redis = useRedis();
+const q = useQueue(redis);
 
 const hash = (): Promise<Record<string, string>> => redis.client.hgetall('rq:job:a');
 const list = (): Promise<string[]> => redis.client.lrange('rq:queue:default', 0, -1);
@@ -31,7 +22,7 @@ async function ended(status: string, fields: Record<string, string | Buffer> = {
   await redis.client.del('rq:queue:default');
   await redis.client.hset('rq:job:a', {
     status,
-    execution_id: `n${'0'.repeat(31)}`,
+    execution_id: RUN,
     worker_name: 'w',
     started_at: '2026-01-02T03:04:04.000000Z',
     ended_at: '2026-01-02T03:04:05.000000Z',
@@ -127,8 +118,7 @@ describe('Job.requeue', () => {
         return runs;
       },
     };
-    const work = (): Promise<void> =>
-      new Worker('default', { connection: redis.url, functions }).work({ burst: true });
+    const work = (): Promise<void> => workOff(redis, { functions });
     const job = await q.enqueue('second', [], { jobId: 'a' });
     await work();
     await expect(job.result).rejects.toThrow('first');
@@ -142,10 +132,10 @@ describe('Job.requeue', () => {
 });
 
 describe('The errors of earlier runs', () => {
-  it('hold the text, the time and the worker', async () => {
+  it('hold the text, the time, the worker and the run', async () => {
     await (await ended('failed', { exc_info: 'Error: no "x"\n  at /y' })).requeue();
     expect(await errors()).toEqual([
-      { at: '2026-01-02T03:04:05.000000Z', worker: 'w', error: 'Error: no "x"\n  at /y' },
+      { at: '2026-01-02T03:04:05.000000Z', worker: 'w', error: 'Error: no "x"\n  at /y', run: RUN },
     ]);
   });
 
@@ -197,7 +187,7 @@ describe('The errors of earlier runs', () => {
       },
     };
     const job = await q.enqueue('parse', [], { jobId: 'a' });
-    await new Worker('default', { connection: redis.url, functions }).work({ burst: true });
+    await workOff(redis, { functions });
     await expect(job.result).rejects.toThrow('unclosed tag');
     await job.requeue();
     expect((await errors()).map(({ error }) => error.slice(0, 22))).toEqual(['xmlError: unclosed tag']);

@@ -2,29 +2,15 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { deflateSync } from 'node:zlib';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { JobCanceledError, JobFailedError, JobStoppedError, NoSuchJobError } from '../lib/errors.ts';
 import type { Job } from '../lib/job.ts';
-import { Queue } from '../lib/queue.ts';
-import { Worker } from '../lib/worker/worker.ts';
-import { startRedis, type RedisServer } from './support/redis.ts';
-import * as tasks from './support/tasks.js';
+import { useQueue, useRedis, workOff } from './support/in-process.ts';
 
-let redis: RedisServer;
-let q: Queue;
+const redis = useRedis();
+const q = useQueue(redis);
 
-beforeAll(async () => {
-  redis = await startRedis();
-  q = new Queue('default', { connection: redis.url });
-});
-beforeEach(() => redis.client.flushall());
-afterAll(async () => {
-  await q.close();
-  await redis.stop();
-});
-
-const work = (): Promise<void> =>
-  new Worker('default', { connection: redis.url, functions: tasks }).work({ burst: true });
+const work = (): Promise<void> => workOff(redis);
 const base64 = (value: string | Buffer): string => Buffer.from(value).toString('base64');
 
 async function written(fields: Record<string, string | Buffer>): Promise<Job> {

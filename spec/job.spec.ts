@@ -1,25 +1,14 @@
 /** A handle on a job: its fields, and what it asks and writes without moving the job. */
 import { deflateSync } from 'node:zlib';
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { InvalidJobError, InvalidJobOperationError, NoSuchJobError } from '../lib/errors.ts';
 import type { Job } from '../lib/job.ts';
-import { Queue } from '../lib/queue.ts';
 import { Worker } from '../lib/worker/worker.ts';
-import { startRedis, type RedisServer } from './support/redis.ts';
+import { useQueue, useRedis } from './support/in-process.ts';
 import * as tasks from './support/tasks.js';
 
-let redis: RedisServer;
-let q: Queue;
-
-beforeAll(async () => {
-  redis = await startRedis();
-  q = new Queue('default', { connection: redis.url });
-});
-beforeEach(() => redis.client.flushall());
-afterAll(async () => {
-  await q.close();
-  await redis.stop();
-});
+const redis = useRedis();
+const q = useQueue(redis);
 
 const hash = (id: string): Promise<Record<string, string>> => redis.client.hgetall(`rq:job:${id}`);
 

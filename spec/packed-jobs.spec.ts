@@ -1,8 +1,8 @@
 import * as fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { unpackJobs } from '../lib/packed-jobs.ts';
 import type { Fields } from '../lib/record.ts';
-import { startRedis, type RedisServer } from './support/redis.ts';
+import { useRedis } from './support/in-process.ts';
 
 interface Given {
   readonly queue: number;
@@ -22,15 +22,7 @@ while at <= #ARGV do
 end
 return cmsgpack.pack(jobs)`;
 
-let server: RedisServer;
-
-beforeAll(async () => {
-  server = await startRedis();
-});
-
-afterAll(async () => {
-  await server.stop();
-});
+const server = useRedis();
 
 async function pack(jobs: readonly Given[]): Promise<Buffer> {
   const args: (string | Buffer)[] = [];

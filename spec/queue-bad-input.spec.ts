@@ -1,26 +1,18 @@
 /** What `Queue` refuses before anything is sent, and what it says then. */
 import { runInNewContext } from 'node:vm';
 import { Cluster, Redis } from 'ioredis';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import type { EnqueueOptions } from '../lib/enqueue-options.ts';
 import { Queue, type QueueOptions } from '../lib/queue.ts';
-import { startRedis, type RedisServer } from './support/redis.ts';
+import { useQueue, useRedis } from './support/in-process.ts';
 import { add } from './support/tasks.js';
 
-let redis: RedisServer;
-let q: Queue;
+const redis = useRedis();
+const q = useQueue(redis);
 
-beforeAll(async () => {
-  redis = await startRedis();
-  q = new Queue('default', { connection: redis.url });
-});
 afterEach(async () => {
   const keys = await redis.client.keys('*');
   if (keys.length > 0) throw new Error(`Sent although it was refused: ${keys.join(' ')}`);
-});
-afterAll(async () => {
-  await q.close();
-  await redis.stop();
 });
 
 /** What a caller without types, or with values from outside, may hand in. */

@@ -4,20 +4,15 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { inspect } from 'node:util';
 import { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { ConnectionError, RqError } from '../lib/errors.ts';
 import { Queue } from '../lib/queue.ts';
 import { Worker } from '../lib/worker/worker.ts';
-import { freePort, startRedis, type RedisServer } from './support/redis.ts';
+import { useRedis } from './support/in-process.ts';
+import { freePort, startRedis } from './support/redis.ts';
 import * as tasks from './support/tasks.js';
 
-let redis: RedisServer;
-
-beforeAll(async () => {
-  redis = await startRedis();
-});
-beforeEach(() => redis.client.flushall());
-afterAll(() => redis.stop());
+const redis = useRedis();
 
 async function clients(): Promise<number> {
   return ((await redis.client.client('LIST')) as string).trim().split('\n').length;

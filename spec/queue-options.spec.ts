@@ -1,30 +1,16 @@
 /** What the options of `enqueue` do to a job's life: its id, its lifetime, what is kept of it. */
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { DuplicateJobError } from '../lib/errors.ts';
 import { Queue } from '../lib/queue.ts';
-import { Worker } from '../lib/worker/worker.ts';
-import { startRedis, type RedisServer } from './support/redis.ts';
-import * as tasks from './support/tasks.js';
+import { useQueue, useRedis, workOff } from './support/in-process.ts';
 
-let redis: RedisServer;
-let q: Queue;
-
-beforeAll(async () => {
-  redis = await startRedis();
-  q = new Queue('default', { connection: redis.url });
-});
-beforeEach(() => redis.client.flushall());
-afterAll(async () => {
-  await q.close();
-  await redis.stop();
-});
+const redis = useRedis();
+const q = useQueue(redis);
 
 const hash = (id: string): Promise<Record<string, string>> => redis.client.hgetall(`rq:job:${id}`);
 const list = (name = 'default'): Promise<string[]> => redis.client.lrange(`rq:queue:${name}`, 0, -1);
 const burst = (...queues: string[]): Promise<void> =>
-  new Worker(queues.length > 0 ? queues : 'default', { connection: redis.url, functions: tasks }).work({
-    burst: true,
-  });
+  workOff(redis, {}, queues.length > 0 ? queues : 'default');
 
 describe('jobId', () => {
   it('refuses the id of a job that waits', async () => {

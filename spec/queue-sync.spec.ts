@@ -1,25 +1,18 @@
 /** A queue with `isAsync: false`: jobs run at once, in the caller. */
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { getCurrentJob } from '../lib/current-job.ts';
 import { Queue } from '../lib/queue.ts';
-import { startRedis, type RedisServer } from './support/redis.ts';
+import { useRedis } from './support/in-process.ts';
 import { add, echo, fail, nothing, notJson, sum } from './support/tasks.js';
 
-let redis: RedisServer;
+const redis = useRedis();
 let q: Queue;
 
-beforeAll(async () => {
-  redis = await startRedis();
-});
 beforeEach(async () => {
-  await redis.client.flushall();
   await q?.close();
   q = new Queue('default', { connection: redis.url, isAsync: false });
 });
-afterAll(async () => {
-  await q.close();
-  await redis.stop();
-});
+afterAll(() => q.close());
 
 const hash = (id: string): Promise<Record<string, string>> => redis.client.hgetall(`rq:job:${id}`);
 

@@ -1,24 +1,14 @@
 /** What a queue writes when a job is put on it. */
 import { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { Queue } from '../lib/queue.ts';
-import { startRedis, type RedisServer } from './support/redis.ts';
+import { useQueue, useRedis } from './support/in-process.ts';
 import { add, sum } from './support/tasks.js';
 
 const TIMESTAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/;
 
-let redis: RedisServer;
-let q: Queue;
-
-beforeAll(async () => {
-  redis = await startRedis();
-  q = new Queue('default', { connection: redis.url });
-});
-beforeEach(() => redis.client.flushall());
-afterAll(async () => {
-  await q.close();
-  await redis.stop();
-});
+const redis = useRedis();
+const q = useQueue(redis);
 
 const hash = (id: string): Promise<Record<string, string>> => redis.client.hgetall(`rq:job:${id}`);
 const list = (name = 'default'): Promise<string[]> => redis.client.lrange(`rq:queue:${name}`, 0, -1);

@@ -1,23 +1,13 @@
 /** A queue's registries: what they count and list, and what leaves them. */
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { InvalidJobOperationError, NoSuchJobError } from '../lib/errors.ts';
-import { Queue } from '../lib/queue.ts';
+import type { Queue } from '../lib/queue.ts';
 import { Worker } from '../lib/worker/worker.ts';
-import { startRedis, type RedisServer } from './support/redis.ts';
+import { useQueue, useRedis, workOff } from './support/in-process.ts';
 import * as tasks from './support/tasks.js';
 
-let redis: RedisServer;
-let q: Queue;
-
-beforeAll(async () => {
-  redis = await startRedis();
-  q = new Queue('default', { connection: redis.url });
-});
-beforeEach(() => redis.client.flushall());
-afterAll(async () => {
-  await q.close();
-  await redis.stop();
-});
+const redis = useRedis();
+const q = useQueue(redis);
 
 const NAMES = ['started', 'finished', 'failed', 'deferred', 'scheduled', 'canceled'] as const;
 const keyOf = (name: string): string => `rq:${name === 'started' ? 'wip' : name}:default`;
@@ -194,7 +184,7 @@ describe('The registries of real runs', () => {
       ['sum', [[2]]],
     ]);
     await canceled.cancel();
-    await new Worker('default', { connection: redis.url, functions: tasks }).work({ burst: true });
+    await workOff(redis);
     expect(await q.finishedRegistry.getJobIds()).toEqual([finished.id]);
     expect(await q.failedRegistry.getJobIds()).toEqual([failed.id]);
     expect(await q.canceledRegistry.getJobIds()).toEqual([canceled.id]);

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { Keys, type QueueKeys } from '../lib/keys.ts';
 import { advance } from '../lib/lua/advance.ts';
 import { cancel } from '../lib/lua/cancel.ts';
@@ -17,7 +17,7 @@ import { saveMeta } from '../lib/lua/save-meta.ts';
 import { sweep } from '../lib/lua/sweep.ts';
 import { unregister } from '../lib/lua/unregister.ts';
 import { Script } from '../lib/script.ts';
-import { startRedis, type RedisServer } from './support/redis.ts';
+import { useRedis } from './support/in-process.ts';
 
 const keys = new Keys();
 
@@ -44,20 +44,8 @@ const unit = (name: string): QueueKeys & { readonly claims: string } => ({
   claims: keys.claims('w', name),
 });
 
-let server: RedisServer;
-
-beforeAll(async () => {
-  server = await startRedis();
-});
-
-afterEach(async () => {
-  await server.client.config('SET', 'maxmemory', '0');
-  await server.client.flushall();
-});
-
-afterAll(async () => {
-  await server.stop();
-});
+const server = useRedis();
+afterEach(() => server.client.config('SET', 'maxmemory', '0'));
 
 describe('Script, its source', () => {
   it('begins with its flags and its name', () => {

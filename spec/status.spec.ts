@@ -1,27 +1,13 @@
 /** Status messages: what is published, and `job.statuses()`. */
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { Job } from '../lib/job.ts';
-import { Queue } from '../lib/queue.ts';
 import type { StatusMessage } from '../lib/status.ts';
-import { Worker } from '../lib/worker/worker.ts';
-import { startRedis, type RedisServer } from './support/redis.ts';
-import * as tasks from './support/tasks.js';
+import { useQueue, useRedis, workOff } from './support/in-process.ts';
 
-let redis: RedisServer;
-let q: Queue;
+const redis = useRedis();
+const q = useQueue(redis);
 
-beforeAll(async () => {
-  redis = await startRedis();
-  q = new Queue('default', { connection: redis.url });
-});
-beforeEach(() => redis.client.flushall());
-afterAll(async () => {
-  await q.close();
-  await redis.stop();
-});
-
-const work = (): Promise<void> =>
-  new Worker('default', { connection: redis.url, functions: tasks, name: 'w1' }).work({ burst: true });
+const work = (): Promise<void> => workOff(redis, { name: 'w1' });
 
 async function all(job: Job, first: () => Promise<unknown>): Promise<StatusMessage[]> {
   const messages: StatusMessage[] = [];

@@ -4,21 +4,12 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { OutcomeUnknownError, RedisRefusedError, type DuplicateJobError } from '../lib/errors.ts';
 import { enqueue } from '../lib/lua/enqueue.ts';
 import { Queue } from '../lib/queue.ts';
+import { useQueue, useRedis } from './support/in-process.ts';
 import { Proxy } from './support/proxy.ts';
-import { startRedis, type RedisServer } from './support/redis.ts';
+import { startRedis } from './support/redis.ts';
 
-let redis: RedisServer;
-let q: Queue;
-
-beforeAll(async () => {
-  redis = await startRedis();
-  q = new Queue('default', { connection: redis.url });
-});
-beforeEach(() => redis.client.flushall());
-afterAll(async () => {
-  await q.close();
-  await redis.stop();
-});
+const redis = useRedis();
+const q = useQueue(redis);
 
 const list = (): Promise<string[]> => redis.client.lrange('rq:queue:default', 0, -1);
 

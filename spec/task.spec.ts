@@ -1,25 +1,20 @@
 /** `task` and `queue.task`: one place says how a function is queued. */
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { TaskOptions } from '../lib/functions.ts';
 import { Queue, task } from '../lib/queue.ts';
 import { Worker } from '../lib/worker/worker.ts';
-import { startRedis, type RedisServer } from './support/redis.ts';
+import { useQueue, useRedis } from './support/in-process.ts';
 
-let redis: RedisServer;
-let q: Queue;
+const redis = useRedis();
+const q = useQueue(redis, 'mail');
 const urlBefore = process.env['RQ_REDIS_URL'];
 
-beforeAll(async () => {
-  redis = await startRedis();
+beforeAll(() => {
   process.env['RQ_REDIS_URL'] = redis.url;
-  q = new Queue('mail', { connection: redis.url });
 });
-beforeEach(() => redis.client.flushall());
-afterAll(async () => {
+afterAll(() => {
   if (urlBefore === undefined) delete process.env['RQ_REDIS_URL'];
   else process.env['RQ_REDIS_URL'] = urlBefore;
-  await q.close();
-  await redis.stop();
 });
 
 const hash = (id: string): Promise<Record<string, string>> => redis.client.hgetall(`rq:job:${id}`);

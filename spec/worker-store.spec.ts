@@ -1,27 +1,12 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { Link } from '../lib/connection.ts';
+import { describe, expect, it } from 'vitest';
 import { Keys } from '../lib/keys.ts';
 import type { RunRef } from '../lib/outcome.ts';
 import { WorkerStore, type Report } from '../lib/worker-store.ts';
-import { startRedis, type RedisServer } from './support/redis.ts';
+import { useLink, useRedis, useWorkerStore } from './support/in-process.ts';
 
-let redis: RedisServer;
-let link: Link;
-let store: WorkerStore;
-
-beforeAll(async () => {
-  redis = await startRedis();
-  link = Link.own(redis.url);
-  await link.ready();
-});
-afterAll(async () => {
-  link.close();
-  await redis.stop();
-});
-beforeEach(async () => {
-  await redis.client.flushall();
-  store = new WorkerStore(new Keys(), 'w1', ['a', 'b']);
-});
+const redis = useRedis();
+const link = useLink(redis);
+const store = useWorkerStore('a', 'b');
 
 const TIMESTAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/;
 const report: Report = { state: 'idle', currentJob: '', finished: 0, failed: 0, seconds: 0 };

@@ -1,50 +1,25 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { writeFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { Queue } from '../../lib/index.ts';
-import { startRedis, type RedisServer } from '../support/redis.ts';
-import { TASKS, WorkerProcess, startWorker } from '../support/worker-process.ts';
+import { describe, expect, it } from 'vitest';
+import { useFolder } from '../support/folder.ts';
+import { useQueue, useRedis } from '../support/in-process.ts';
+import { PROGRAM, TASKS, type WorkerProcess } from '../support/worker-process.ts';
+import { useWorkerProcesses } from '../support/worker-processes.ts';
 
-const PROGRAM = fileURLToPath(new URL('../../dist/bin/rq-worker.js', import.meta.url));
 /** C0 (but for the end of a line), DEL and C1: what a terminal might obey. */
 const CONTROLS = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/;
 /** An escape sequence as C0 and as C1, a new line and a bell. */
 const NASTY = 'a\u001b[31mb\u009b31mc\nd\u0007e\u007f';
 
-let redis: RedisServer;
-let queue: Queue;
-let dir: string;
-const workers: WorkerProcess[] = [];
+const redis = useRedis();
+const queue = useQueue(redis);
+const folder = useFolder();
+const workers = useWorkerProcesses(redis);
 
-beforeAll(async () => {
-  redis = await startRedis();
-  queue = new Queue('default', { connection: redis.url });
-  dir = await mkdtemp(join(tmpdir(), 'rq-node-logger-'));
-});
-beforeEach(() => redis.client.flushall());
-afterEach(() => Promise.all(workers.splice(0).map(worker => worker.end())));
-afterAll(async () => {
-  await queue.close();
-  await redis.stop();
-  await rm(dir, { recursive: true, force: true });
-});
-
-function start(...args: readonly string[]): WorkerProcess {
-  const worker = startWorker(redis.url, [], ...args);
-  workers.push(worker);
-  return worker;
-}
-
-async function burst(...args: readonly string[]): Promise<WorkerProcess> {
-  const worker = start('--burst', ...args);
-  expect({ ...(await worker.exit()), said: worker.all }).toMatchObject({ code: 0, signal: null });
-  return worker;
-}
+const start = (...args: readonly string[]): WorkerProcess => workers.start([], ...args);
+const burst = (...args: readonly string[]): Promise<WorkerProcess> => workers.runs([], '--burst', ...args);
 
 function jsonLines(text: string): Record<string, unknown>[] {
   return text
@@ -103,7 +78,7 @@ describe('the text log of rq-worker', () => {
   });
 
   it('escapes control characters in what it says of a module', async () => {
-    const path = join(dir, 'named.mjs');
+    const path = folder.of('named.mjs');
     await writeFile(
       path,
       `const { fn } = { fn: { [${JSON.stringify(NASTY)}]() {} }[${JSON.stringify(NASTY)}] };\nexport { fn };`,

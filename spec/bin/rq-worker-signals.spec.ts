@@ -1,52 +1,38 @@
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { Queue, type Job } from '../../lib/index.ts';
-import { freePort, startRedis, type RedisServer } from '../support/redis.ts';
+import { useQueue, useRedis } from '../support/in-process.ts';
+import { freePort, startRedis } from '../support/redis.ts';
 import { TASKS, WorkerProcess, startWorker } from '../support/worker-process.ts';
+import { useWorkerProcesses } from '../support/worker-processes.ts';
 
 const STOPPED = { code: 0, signal: null };
 /** Milliseconds in which a worker with nothing to wait for is to end. */
 const PROMPT = 2_000;
 
-let redis: RedisServer;
-let queue: Queue;
+const redis = useRedis();
+const queue = useQueue(redis);
+const workers = useWorkerProcesses(redis);
+const start = (...args: readonly string[]): WorkerProcess => workers.start([], ...args);
 let nobody: number;
 let refused: WorkerProcess;
 let stranger: WorkerProcess;
 let ignored: Promise<string>;
-const workers: WorkerProcess[] = [];
 
 beforeAll(async () => {
-  redis = await startRedis();
-  queue = new Queue('default', { connection: redis.url });
   nobody = await freePort();
   // these take some seconds to come to something: they run beside the rest
   [refused, stranger] = [lost(nobody), lost(redis.port)];
-  workers.length = 0;
   ignored = stopWithoutAnswer();
 });
-beforeEach(() => redis.client.flushall());
-afterEach(() => Promise.all(workers.splice(0).map(worker => worker.end())));
-afterAll(async () => {
-  await Promise.all([refused.end(), stranger.end(), ignored]);
-  await queue.close();
-  await redis.stop();
-});
-
-function start(...args: readonly string[]): WorkerProcess {
-  const worker = startWorker(redis.url, [], ...args);
-  workers.push(worker);
-  return worker;
-}
+afterAll(() => Promise.all([refused.end(), stranger.end(), ignored]));
 
 /** A worker whose Redis is not there, or does not know its password. */
 function lost(port: number): WorkerProcess {
   const url = `redis://bob:sekret@127.0.0.1:${port}`;
-  const worker = new WorkerProcess(['--url', url, '--functions', TASKS]);
-  workers.push(worker);
-  return worker;
+  return new WorkerProcess(['--url', url, '--functions', TASKS]);
 }
 
 /** Stops a worker whose Redis has stopped answering; says how that went. */
@@ -233,7 +219,7 @@ describe('rq-worker without a Redis', () => {
 
   it('ends with 0 at SIGTERM, promptly, while it tries for the first time', async () => {
     const door = await shutDoor();
-    const worker = lost(door.port);
+    const worker = workers.keep(lost(door.port));
     await door.tried;
     expect(await ends(worker, 'SIGTERM')).toBeLessThan(PROMPT);
     await door.close();
@@ -241,7 +227,7 @@ describe('rq-worker without a Redis', () => {
 
   it('works once there is one', async () => {
     const door = await shutDoor();
-    const worker = lost(door.port);
+    const worker = workers.keep(lost(door.port));
     await door.tried;
     await door.close();
     const user = ['--user', 'bob', 'on', '>sekret', '~*', '&*', '+@all'];
@@ -266,8 +252,7 @@ describe('rq-worker without a Redis', () => {
   it('goes on when Redis has been away, and says both', async () => {
     let own = await startRedis();
     const { port, dir } = own;
-    const worker = startWorker(own.url);
-    workers.push(worker);
+    const worker = workers.keep(startWorker(own.url));
     await worker.listening();
     await own.kill();
     await worker.said(new RegExp(`127\\.0\\.0\\.1:${port}`));

@@ -1,10 +1,9 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import packageJson from '../../package.json' with { type: 'json' };
-import { startRedis, type RedisServer } from '../support/redis.ts';
+import { useFolder } from '../support/folder.ts';
+import { useRedis } from '../support/in-process.ts';
+import { startRedis } from '../support/redis.ts';
 import { TASKS, WorkerProcess } from '../support/worker-process.ts';
 
 /** Nobody listens there; what is refused is refused before anybody asks. */
@@ -12,31 +11,19 @@ const NOWHERE = 'redis://127.0.0.1:1';
 const ONE_LINE = /^rq-worker: .*\n$/;
 const RUNS_TYPESCRIPT = Boolean((process.features as { readonly typescript?: unknown }).typescript);
 
-let dir: string;
-let redis: RedisServer;
+const redis = useRedis();
+const folder = useFolder();
 const slow: WorkerProcess[] = [];
 
 beforeAll(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'rq-node-usage-'));
-  redis = await startRedis();
   // these two take five seconds to say something: they run beside the rest
   const forever = 'await new Promise(() => {});\nexport const late = () => 1;\n';
-  const held = await moduleFile('held.mjs', `setInterval(() => {}, 1000);\n${forever}`);
-  const empty = await moduleFile('unsettled.mjs', forever);
+  const held = await folder.write('held.mjs', `setInterval(() => {}, 1000);\n${forever}`);
+  const empty = await folder.write('unsettled.mjs', forever);
   for (const path of [held, empty]) slow.push(new WorkerProcess(['-u', redis.url, '-f', path]));
 });
 
-afterAll(async () => {
-  await Promise.all(slow.map(worker => worker.end()));
-  await redis.stop();
-  await rm(dir, { recursive: true, force: true });
-});
-
-async function moduleFile(name: string, text: string): Promise<string> {
-  const path = join(dir, name);
-  await writeFile(path, text);
-  return path;
-}
+afterAll(() => Promise.all(slow.map(worker => worker.end())));
 
 interface Ended {
   readonly code: number | null;
@@ -159,7 +146,7 @@ describe('rq-worker --functions', () => {
     ['imports what is missing', "import './not-there.mjs'; export const f = () => 1;", /not-there\.mjs/],
     ['exports no function', 'export const a = 1; export class B {}', /exports no function/],
   ])('exits with 1 and one line, with the cause, for a module that %s', async (what, text, cause) => {
-    const path = await moduleFile(`${what.replaceAll(' ', '-')}.mjs`, text);
+    const path = await folder.write(`${what.replaceAll(' ', '-')}.mjs`, text);
     const { code, out, err } = await load(path);
     expect(err).toMatch(cause);
     expect(err).toContain(path);
@@ -172,7 +159,7 @@ describe('rq-worker --functions', () => {
     ['a file that is missing', 'missing.mjs', /there is no file/],
     ['a directory', '.', /is a directory/],
   ])('exits with 1 and one line for %s', async (_, name, cause) => {
-    const path = `${dir}/${name}`;
+    const path = folder.of(name);
     const { code, err } = await load(path);
     expect(err).toMatch(cause);
     expect(err).toContain(path);
@@ -181,8 +168,8 @@ describe('rq-worker --functions', () => {
   });
 
   it('exits with 1 and one line for two functions of one name', async () => {
-    const one = await moduleFile('one.mjs', 'export const same = () => 1;');
-    const two = await moduleFile('two.mjs', 'export const same = () => 2;');
+    const one = await folder.write('one.mjs', 'export const same = () => 1;');
+    const two = await folder.write('two.mjs', 'export const same = () => 2;');
     const { code, err } = await load(one, two);
     expect(err).toMatch(/Two functions.*'same'/);
     expect(err).toContain(two);
@@ -191,7 +178,7 @@ describe('rq-worker --functions', () => {
   });
 
   it('takes a .ts file where Node does, and says in one line what to do where it does not', async () => {
-    const path = await moduleFile('typed.ts', 'export const twice = (x: number): number => 2 * x;');
+    const path = await folder.write('typed.ts', 'export const twice = (x: number): number => 2 * x;');
     const { code, err } = await run(['-b', '-q', '-u', redis.url, '-f', path]);
     expect(err).toMatch(
       RUNS_TYPESCRIPT ? /^(?!rq-worker:)/ : /^rq-worker: .*typed\.ts.*(--import|loader).*\.js.*\n$/,
@@ -200,8 +187,8 @@ describe('rq-worker --functions', () => {
   });
 
   it('takes a .ts file with a loader', async () => {
-    const path = await moduleFile('loaded.ts', 'export const twice = (x: number): number => 2 * x;');
-    await moduleFile(
+    const path = await folder.write('loaded.ts', 'export const twice = (x: number): number => 2 * x;');
+    await folder.write(
       'hooks.mjs',
       `import { readFile } from 'node:fs/promises';
       export async function load(url, context, next) {
@@ -210,7 +197,7 @@ describe('rq-worker --functions', () => {
         return { format: 'module', shortCircuit: true, source };
       }`,
     );
-    const loader = await moduleFile(
+    const loader = await folder.write(
       'loader.mjs',
       "import { register } from 'node:module'; register('./hooks.mjs', import.meta.url);",
     );
@@ -219,8 +206,8 @@ describe('rq-worker --functions', () => {
   });
 
   it('names the .ts file that another module imports, not that module, as what Node can’t run', async () => {
-    await moduleFile('inner.ts', 'export const twice = (x: number): number => 2 * x;');
-    const path = await moduleFile('outer.mjs', "export * from './inner.ts';");
+    await folder.write('inner.ts', 'export const twice = (x: number): number => 2 * x;');
+    const path = await folder.write('outer.mjs', "export * from './inner.ts';");
     const { code, err } = await run(['-b', '-q', '-u', redis.url, '-f', path]);
     expect(err).toMatch(RUNS_TYPESCRIPT ? /^(?!rq-worker:)/ : /\.ts/);
     expect(err).not.toMatch(/can't run \.mjs/);
@@ -272,14 +259,14 @@ describe('rq-worker on a Redis that may evict keys', () => {
 
 describe('rq-worker --pid', () => {
   it('exits with 1 and one line where the file can’t be written', async () => {
-    const path = join(dir, 'no', 'such', 'folder');
+    const path = folder.of('no', 'such', 'folder');
     const { code, err } = await run(['-b', '-u', redis.url, '-f', TASKS, '--pid', path]);
     expect(err).toMatch(/^rq-worker: .*folder.*\n$/);
     expect(code).toBe(1);
   });
 
   it('exits with 1 and one line for a directory, and leaves it', async () => {
-    const { code, err } = await run(['-b', '-u', redis.url, '-f', TASKS, '--pid', dir]);
+    const { code, err } = await run(['-b', '-u', redis.url, '-f', TASKS, '--pid', folder.path]);
     expect(err).toMatch(/^rq-worker: .*directory.*\n$/);
     expect(code).toBe(1);
   });

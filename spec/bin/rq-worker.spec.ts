@@ -1,47 +1,19 @@
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { Queue, VERSION } from '../../lib/index.ts';
-import { startRedis, type RedisServer } from '../support/redis.ts';
-import { TASKS, WorkerProcess, startWorker } from '../support/worker-process.ts';
+import { useFolder } from '../support/folder.ts';
+import { useQueue, useRedis } from '../support/in-process.ts';
+import { PROGRAM, TASKS, WorkerProcess } from '../support/worker-process.ts';
+import { useWorkerProcesses } from '../support/worker-processes.ts';
 
-const PROGRAM = fileURLToPath(new URL('../../dist/bin/rq-worker.js', import.meta.url));
-
-let redis: RedisServer;
-let queue: Queue;
-let dir: string;
-const workers: WorkerProcess[] = [];
-
-beforeAll(async () => {
-  redis = await startRedis();
-  queue = new Queue('default', { connection: redis.url });
-  dir = await mkdtemp(join(tmpdir(), 'rq-node-worker-'));
-});
-beforeEach(() => redis.client.flushall());
-afterEach(() => Promise.all(workers.splice(0).map(worker => worker.end())));
-afterAll(async () => {
-  await queue.close();
-  await redis.stop();
-  await rm(dir, { recursive: true, force: true });
-});
-
-function start(queues: readonly string[], ...args: readonly string[]): WorkerProcess {
-  const worker = startWorker(redis.url, queues, ...args);
-  workers.push(worker);
-  return worker;
-}
-
-/** Runs a worker to its end, which must be with 0. */
-async function runs(queues: readonly string[], ...args: readonly string[]): Promise<WorkerProcess> {
-  const worker = start(queues, ...args);
-  expect({ ...(await worker.exit()), said: worker.all }).toMatchObject({ code: 0, signal: null });
-  return worker;
-}
+const redis = useRedis();
+const queue = useQueue(redis);
+const folder = useFolder();
+const { start, runs, keep } = useWorkerProcesses(redis);
 
 /** The lines on standard output, without their times. */
 function lines(worker: WorkerProcess): string[] {
@@ -54,19 +26,13 @@ function lines(worker: WorkerProcess): string[] {
     });
 }
 
-async function moduleFile(name: string, text: string): Promise<string> {
-  const path = join(dir, name);
-  await writeFile(path, text);
-  return path;
-}
-
 /** Enqueues a job that notes itself in a file; answers the ids in the order in which jobs began. */
 function ledger(name: string): {
   add: (to: string, id: string, ms?: number) => Promise<unknown>;
   lines: () => Promise<string[]>;
   started: () => Promise<string[]>;
 } {
-  const file = join(dir, name);
+  const file = folder.of(name);
   const read = async (): Promise<string[]> => (await readFile(file, 'utf8')).trimEnd().split('\n');
   return {
     async add(to, id, ms = 0) {
@@ -138,16 +104,16 @@ describe('rq-worker', () => {
 
   it('finds Redis in RQ_REDIS_URL', async () => {
     const job = await queue.enqueue('add', [1, 2]);
-    const worker = new WorkerProcess(['-b', '-f', TASKS], { RQ_REDIS_URL: redis.url });
-    workers.push(worker);
+    const worker = keep(new WorkerProcess(['-b', '-f', TASKS], { RQ_REDIS_URL: redis.url }));
     expect(await worker.exit()).toEqual({ code: 0, signal: null });
     expect(await job.result).toBe(3);
   });
 
   it('takes --url before RQ_REDIS_URL', async () => {
     const job = await queue.enqueue('add', [1, 2]);
-    const worker = new WorkerProcess(['-b', '-f', TASKS, '--url', redis.url], { RQ_REDIS_URL: 'nonsense' });
-    workers.push(worker);
+    const worker = keep(
+      new WorkerProcess(['-b', '-f', TASKS, '--url', redis.url], { RQ_REDIS_URL: 'nonsense' }),
+    );
     expect(await worker.exit()).toEqual({ code: 0, signal: null });
     expect(await job.result).toBe(3);
   });
@@ -155,8 +121,8 @@ describe('rq-worker', () => {
 
 describe('rq-worker --functions', () => {
   it('registers the functions of several modules, under a prefix where one is given', async () => {
-    const feeds = await moduleFile('feeds.mjs', 'export const get = x => `feed ${x}`;');
-    const plain = await moduleFile('plain.mjs', 'export const get = x => `plain ${x}`;');
+    const feeds = await folder.write('feeds.mjs', 'export const get = x => `feed ${x}`;');
+    const plain = await folder.write('plain.mjs', 'export const get = x => `plain ${x}`;');
     const jobs = await queue.enqueueMany([
       ['feeds.get', [1]],
       ['get', [2]],
@@ -167,7 +133,7 @@ describe('rq-worker --functions', () => {
   });
 
   it('finds files and packages from the working directory', async () => {
-    const home = join(dir, 'app');
+    const home = folder.of('app');
     const pack = join(home, 'node_modules', 'some-tasks');
     await mkdir(pack, { recursive: true });
     await writeFile(join(home, 'own.mjs'), 'export const own = () => "file";');
@@ -187,7 +153,7 @@ describe('rq-worker --functions', () => {
   });
 
   it('is not disturbed by a module that prints, warns and holds a timer', async () => {
-    const loud = await moduleFile(
+    const loud = await folder.write(
       'loud.mjs',
       `console.log('hello from the module');
       process.emitWarning('of no use');
@@ -289,7 +255,7 @@ describe('rq-worker --dequeue-strategy', () => {
 
 describe('rq-worker --pid', () => {
   it('writes its process id, and removes the file when it ends', async () => {
-    const file = join(dir, 'worker.pid');
+    const file = folder.of('worker.pid');
     const worker = await start([], '--pid', file).listening();
     expect(await readFile(file, 'utf8')).toBe(`${worker.pid}\n`);
     expect(await worker.end('SIGTERM')).toEqual({ code: 0, signal: null });

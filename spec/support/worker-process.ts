@@ -3,7 +3,8 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 
-const PROGRAM = fileURLToPath(new URL('../../dist/bin/rq-worker.js', import.meta.url));
+/** The built program. */
+export const PROGRAM: string = fileURLToPath(new URL('../../dist/bin/rq-worker.js', import.meta.url));
 /** The functions that spec jobs call. */
 export const TASKS: string = fileURLToPath(new URL('./tasks.js', import.meta.url));
 

@@ -1,8 +1,9 @@
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { RedisSettingError } from '../../lib/errors.ts';
 import { checkRedis, type Needs } from '../../lib/worker/checks.ts';
 import { Worker } from '../../lib/worker/worker.ts';
+import { useRedis } from '../support/in-process.ts';
 import { startRedis, type RedisServer } from '../support/redis.ts';
 
 const needs: Needs = { connections: 4, allowEviction: false };
@@ -63,9 +64,7 @@ describe('checkRedis', () => {
 });
 
 describe('Worker.work on a Redis with unfit settings', () => {
-  let redis: RedisServer;
-  beforeAll(async () => (redis = await startRedis({ args: ['--maxmemory-policy', 'allkeys-lru'] })));
-  afterAll(() => redis.stop());
+  const redis = useRedis({ args: ['--maxmemory-policy', 'allkeys-lru'] });
 
   it('refuses one that may evict jobs, and names the setting', async () => {
     const worker = new Worker('q', { connection: redis.url, functions: { f: () => 1 } });

@@ -1,29 +1,15 @@
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { getCurrentJob } from '../../lib/current-job.ts';
 import type { FunctionSource } from '../../lib/functions.ts';
-import { Queue } from '../../lib/queue.ts';
 import type { WorkerOptions } from '../../lib/worker/settings.ts';
-import { Worker } from '../../lib/worker/worker.ts';
-import { startRedis, type RedisServer } from '../support/redis.ts';
+import type { Worker } from '../../lib/worker/worker.ts';
+import { useQueue, useRedis, useWorkers } from '../support/in-process.ts';
 
-let redis: RedisServer;
-let q: Queue;
-const workers: Worker[] = [];
-
-beforeAll(async () => {
-  redis = await startRedis();
-  q = new Queue('q', { connection: redis.url });
-});
-afterEach(async () => {
-  await Promise.all(workers.splice(0).map(worker => worker.stop('cold')));
-  await redis.client.flushall();
-});
-afterAll(async () => {
-  await q.close();
-  await redis.stop();
-});
+const redis = useRedis();
+const q = useQueue(redis, 'q');
+const makeWorker = useWorkers(redis);
 
 const abortable = async (): Promise<void> => {
   const signal = getCurrentJob()?.signal;
@@ -35,8 +21,7 @@ async function listening(
   functions: FunctionSource = { f: () => 1 },
   options: Partial<WorkerOptions> = {},
 ): Promise<{ worker: Worker; working: Promise<void>; warnings: string[] }> {
-  const worker = new Worker('q', { connection: redis.url, functions, ...options });
-  workers.push(worker);
+  const worker = makeWorker(functions, options);
   const warnings: string[] = [];
   worker.on('warning', text => warnings.push(text));
   const working = worker.work();

@@ -1,35 +1,21 @@
 import { once } from 'node:events';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { Link } from '../../lib/connection.ts';
 import { getCurrentJob } from '../../lib/current-job.ts';
 import type { FunctionSource } from '../../lib/functions.ts';
 import { Keys } from '../../lib/keys.ts';
-import { Queue } from '../../lib/queue.ts';
 import { VERSION } from '../../lib/version.ts';
 import { WorkerStore } from '../../lib/worker-store.ts';
 import { Heartbeat, type HeartbeatHooks } from '../../lib/worker/heartbeat.ts';
 import type { WorkerOptions } from '../../lib/worker/settings.ts';
 import { Worker } from '../../lib/worker/worker.ts';
-import { startRedis, type RedisServer } from '../support/redis.ts';
+import { useQueue, useRedis, useWorkers } from '../support/in-process.ts';
 
-let redis: RedisServer;
-let q: Queue;
-const workers: Worker[] = [];
-
-beforeAll(async () => {
-  redis = await startRedis();
-  q = new Queue('q', { connection: redis.url });
-});
-afterEach(async () => {
-  await Promise.all(workers.splice(0).map(worker => worker.stop('cold')));
-  await redis.client.flushall();
-});
-afterAll(async () => {
-  await q.close();
-  await redis.stop();
-});
+const redis = useRedis();
+const q = useQueue(redis, 'q');
+const makeWorker = useWorkers(redis);
 
 const TIMESTAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/;
 const soon = { timeout: 4000, interval: 20 };
@@ -39,8 +25,7 @@ async function listening(
   options: Partial<WorkerOptions> = {},
   queues: string | readonly string[] = 'q',
 ): Promise<Worker> {
-  const worker = new Worker(queues, { connection: redis.url, functions, ...options });
-  workers.push(worker);
+  const worker = makeWorker(functions, options, queues);
   void worker.work();
   await once(worker, 'listening');
   return worker;

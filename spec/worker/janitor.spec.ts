@@ -1,25 +1,13 @@
 import { once } from 'node:events';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { Link } from '../../lib/connection.ts';
+import { describe, expect, it } from 'vitest';
 import { Keys } from '../../lib/keys.ts';
 import { WorkerStore, type Swept } from '../../lib/worker-store.ts';
 import { Janitor, type JanitorHooks } from '../../lib/worker/janitor.ts';
 import { Worker } from '../../lib/worker/worker.ts';
-import { startRedis, type RedisServer } from '../support/redis.ts';
+import { useLink, useRedis } from '../support/in-process.ts';
 
-let redis: RedisServer;
-let link: Link;
-
-beforeAll(async () => {
-  redis = await startRedis();
-  link = Link.own(redis.url);
-  await link.ready();
-});
-afterAll(async () => {
-  link.close();
-  await redis.stop();
-});
-beforeEach(() => redis.client.flushall());
+const redis = useRedis();
+const link = useLink(redis);
 
 /** A run of a worker that died: its lease has ended. */
 async function abandoned(

@@ -1,27 +1,18 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join, relative } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { mkdir } from 'node:fs/promises';
+import { relative } from 'node:path';
+import { describe, expect, it } from 'vitest';
 import { loadFunctions } from '../../lib/worker/load.ts';
+import { useFolder } from '../support/folder.ts';
 import { WorkerProcess } from '../support/worker-process.ts';
 
-let folder: string;
-beforeAll(async () => (folder = await mkdtemp(join(tmpdir(), 'rq-node-load-'))));
-afterAll(() => rm(folder, { recursive: true, force: true }));
-
-/** Writes a module and gives its path. */
-async function moduleOf(name: string, text: string): Promise<string> {
-  const path = join(folder, name);
-  await writeFile(path, text);
-  return path;
-}
+const folder = useFolder();
 
 const names = async (...modules: readonly string[]): Promise<string[]> =>
   [...(await loadFunctions(modules)).keys()].toSorted();
 
 describe('loadFunctions', () => {
   it('registers exported functions under their export names', async () => {
-    const path = await moduleOf(
+    const path = await folder.write(
       'plain.mjs',
       'export const add = (x, y) => x + y; export function sub() {} export const limit = 3; export class Thing {}',
     );
@@ -31,23 +22,23 @@ describe('loadFunctions', () => {
   });
 
   it('puts a prefix and a dot before each name', async () => {
-    const path = await moduleOf('feeds.mjs', 'export const fetchAll = () => 1;');
+    const path = await folder.write('feeds.mjs', 'export const fetchAll = () => 1;');
     expect(await names(`feeds=${path}`)).toEqual(['feeds.fetchAll']);
   });
 
   it('takes several modules', async () => {
-    const a = await moduleOf('a.mjs', 'export const one = () => 1;');
-    const b = await moduleOf('b.mjs', 'export const two = () => 2;');
+    const a = await folder.write('a.mjs', 'export const one = () => 1;');
+    const b = await folder.write('b.mjs', 'export const two = () => 2;');
     expect(await names(a, `b=${b}`)).toEqual(['b.two', 'one']);
   });
 
   it('reads a path as relative to the working directory', async () => {
-    const path = await moduleOf('relative.mjs', 'export const here = () => 1;');
+    const path = await folder.write('relative.mjs', 'export const here = () => 1;');
     expect(await names(relative(process.cwd(), path))).toEqual(['here']);
   });
 
   it('warns where an export’s name and its function’s differ', async () => {
-    const path = await moduleOf('renamed.mjs', 'function a1() {} export { a1 as sendMail };');
+    const path = await folder.write('renamed.mjs', 'function a1() {} export { a1 as sendMail };');
     const warnings: string[] = [];
     await loadFunctions([path], text => warnings.push(text));
     expect(warnings).toHaveLength(1);
@@ -67,7 +58,7 @@ describe('loadFunctions: errors are one line that names the module', () => {
   };
 
   it('a file that is missing', async () => {
-    const path = join(folder, 'none.mjs');
+    const path = folder.of('none.mjs');
     const message = await failure(path);
     expect(message).toContain("Functions can't be loaded from");
     expect(message).toContain(`there is no file ${path}`);
@@ -78,31 +69,31 @@ describe('loadFunctions: errors are one line that names the module', () => {
   });
 
   it('a directory', async () => {
-    const path = join(folder, 'directory');
+    const path = folder.of('directory');
     await mkdir(path);
     expect(await failure(path)).toContain(`${path} is a directory: name a file in it`);
   });
 
   it('a module that throws', async () => {
-    const path = await moduleOf('throws.mjs', "throw new RangeError('first line\\nsecond line');");
+    const path = await folder.write('throws.mjs', "throw new RangeError('first line\\nsecond line');");
     const message = await failure(path);
     expect(message).toContain('throws.mjs');
     expect(message).toContain('first line');
   });
 
   it('a module that throws something else than an Error', async () => {
-    expect(await failure(await moduleOf('text.mjs', "throw 'just text';"))).toContain('just text');
+    expect(await failure(await folder.write('text.mjs', "throw 'just text';"))).toContain('just text');
   });
 
   it('a module that exports no function', async () => {
-    expect(await failure(await moduleOf('empty.mjs', 'export const a = 1;'))).toContain(
+    expect(await failure(await folder.write('empty.mjs', 'export const a = 1;'))).toContain(
       'It exports no function',
     );
   });
 
   it('a name that two functions have', async () => {
-    const a = await moduleOf('first.mjs', 'export const same = () => 1;');
-    const b = await moduleOf('second.mjs', 'export const same = () => 2;');
+    const a = await folder.write('first.mjs', 'export const same = () => 1;');
+    const b = await folder.write('second.mjs', 'export const same = () => 2;');
     const message = await failure(a, b);
     expect(message).toContain("Two functions are named 'same'");
     expect(message).toContain('second.mjs');
@@ -117,7 +108,7 @@ describe('loadFunctions: errors are one line that names the module', () => {
   });
 
   it('control characters in what was thrown are escaped', async () => {
-    const path = await moduleOf('control.mjs', "throw new Error('red\\u001b[31m');");
+    const path = await folder.write('control.mjs', "throw new Error('red\\u001b[31m');");
     expect(await failure(path)).toContain('red\\x1b[31m');
   });
 });
@@ -125,15 +116,15 @@ describe('loadFunctions: errors are one line that names the module', () => {
 // the test runner has an import of its own, so these are of a real worker
 describe('loadFunctions in rq-worker', () => {
   it('loads a path with characters that a URL would escape', async () => {
-    const odd = await moduleOf('a #1 %41?.mjs', 'export const odd = () => 1;');
-    const taken = await moduleOf('taken.mjs', 'export const odd = () => 2;');
+    const odd = await folder.write('a #1 %41?.mjs', 'export const odd = () => 1;');
+    const taken = await folder.write('taken.mjs', 'export const odd = () => 2;');
     const worker = new WorkerProcess(['--functions', odd, '--functions', taken]);
     expect(await worker.exit()).toEqual({ code: 1, signal: null });
     expect(worker.err).toContain("taken.mjs\": Two functions are named 'odd'");
   });
 
   it('says what to do with a .ts file on a Node that strips no types', async () => {
-    const path = await moduleOf('tasks.ts', 'export const add = (x: number): number => x;');
+    const path = await folder.write('tasks.ts', 'export const add = (x: number): number => x;');
     const flags = ['--no-strip-types', '--no-experimental-strip-types'];
     const flag = flags.find(name => process.allowedNodeEnvironmentFlags.has(name)) ?? '';
     const args = ['--functions', path, '--url', 'redis://127.0.0.1:1'];

@@ -1,12 +1,9 @@
 import { deflateSync } from 'node:zlib';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { Worker } from '../../lib/worker/worker.ts';
-import { startRedis, type RedisServer } from '../support/redis.ts';
+import { useRedis } from '../support/in-process.ts';
 
-let redis: RedisServer;
-beforeAll(async () => (redis = await startRedis()));
-afterAll(() => redis.stop());
-beforeEach(() => redis.client.flushall());
+const redis = useRedis();
 
 const DATA = '["echo",null,["x"],{}]';
 const good = { status: 'queued', origin: 'q', description: 'echo', data: DATA, timeout: '60' };

@@ -1,35 +1,14 @@
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { getCurrentJob } from '../../lib/current-job.ts';
-import type { FunctionSource } from '../../lib/functions.ts';
-import { Queue } from '../../lib/queue.ts';
 import type { WorkerOptions } from '../../lib/worker/settings.ts';
 import { Worker } from '../../lib/worker/worker.ts';
-import { startRedis, type RedisServer } from '../support/redis.ts';
+import { useQueue, useRedis, useWorkers } from '../support/in-process.ts';
 
-let redis: RedisServer;
-let q: Queue;
-const workers: Worker[] = [];
-
-beforeAll(async () => {
-  redis = await startRedis();
-  q = new Queue('q', { connection: redis.url });
-});
-afterEach(async () => {
-  await Promise.all(workers.splice(0).map(worker => worker.stop('cold')));
-  await redis.client.flushall();
-});
-afterAll(async () => {
-  await q.close();
-  await redis.stop();
-});
-
-function makeWorker(functions: FunctionSource, options: Partial<WorkerOptions> = {}): Worker {
-  const worker = new Worker('q', { connection: redis.url, functions, ...options });
-  workers.push(worker);
-  return worker;
-}
+const redis = useRedis();
+const q = useQueue(redis, 'q');
+const makeWorker = useWorkers(redis);
 
 const hash = (id: string): Promise<Record<string, string>> => redis.client.hgetall(`rq:job:${id}`);
 const list = (): Promise<string[]> => redis.client.lrange('rq:queue:q', 0, -1);

@@ -1,31 +1,19 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { Link } from '../../lib/connection.ts';
+import { afterEach, describe, expect, it } from 'vitest';
 import type { FunctionSource } from '../../lib/functions.ts';
 import { Keys } from '../../lib/keys.ts';
 import { WorkerStore } from '../../lib/worker-store.ts';
 import { Waits } from '../../lib/worker/waits.ts';
 import type { WorkerOptions } from '../../lib/worker/settings.ts';
-import { Worker } from '../../lib/worker/worker.ts';
-import { startRedis, type RedisServer } from '../support/redis.ts';
+import type { Worker } from '../../lib/worker/worker.ts';
+import { useLink, useRedis, useWorkers } from '../support/in-process.ts';
 
-let redis: RedisServer;
-let link: Link;
-const workers: Worker[] = [];
+const redis = useRedis();
+const link = useLink(redis, { persistent: true });
+const makeWorker = useWorkers(redis);
 const opened: Waits[] = [];
 
-beforeAll(async () => {
-  redis = await startRedis();
-  link = Link.own(redis.url, { persistent: true });
-  await link.ready();
-});
-afterEach(async () => {
-  await Promise.all(workers.splice(0).map(worker => worker.stop('cold')));
+afterEach(() => {
   for (const waits of opened.splice(0)) waits.close();
-  await redis.client.flushall();
-});
-afterAll(async () => {
-  link.close();
-  await redis.stop();
 });
 
 const soon = { timeout: 4000, interval: 5 };
@@ -155,8 +143,7 @@ describe('Waits', () => {
 
 describe('a worker with one slot and two queues', () => {
   async function start(functions: FunctionSource, options: Partial<WorkerOptions> = {}): Promise<Worker> {
-    const worker = new Worker(['a', 'b'], { connection: redis.url, functions, name: 'w1', ...options });
-    workers.push(worker);
+    const worker = makeWorker(functions, { name: 'w1', ...options }, ['a', 'b']);
     void worker.work();
     await expect.poll(reads, soon).toBe(2);
     return worker;

@@ -1,38 +1,12 @@
 import { once } from 'node:events';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import type { FunctionSource } from '../../lib/functions.ts';
-import { Queue } from '../../lib/queue.ts';
+import { describe, expect, it } from 'vitest';
 import type { JobEvent } from '../../lib/worker/events.ts';
-import type { WorkerOptions } from '../../lib/worker/settings.ts';
 import { Worker } from '../../lib/worker/worker.ts';
-import { startRedis, type RedisServer } from '../support/redis.ts';
+import { useQueue, useRedis, useWorkers } from '../support/in-process.ts';
 
-let redis: RedisServer;
-let q: Queue;
-const workers: Worker[] = [];
-
-beforeAll(async () => {
-  redis = await startRedis();
-  q = new Queue('q', { connection: redis.url });
-});
-afterEach(async () => {
-  await Promise.all(workers.splice(0).map(worker => worker.stop('cold')));
-  await redis.client.flushall();
-});
-afterAll(async () => {
-  await q.close();
-  await redis.stop();
-});
-
-function makeWorker(
-  functions: FunctionSource = { f: () => 1 },
-  options: Partial<WorkerOptions> = {},
-  queues: string | readonly string[] = 'q',
-): Worker {
-  const worker = new Worker(queues, { connection: redis.url, functions, ...options });
-  workers.push(worker);
-  return worker;
-}
+const redis = useRedis();
+const q = useQueue(redis, 'q');
+const makeWorker = useWorkers(redis);
 
 /** The events of a worker's life, as they come. */
 function eventsOf(worker: Worker): string[] {

@@ -2,40 +2,16 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import type { FunctionSource } from '../../lib/functions.ts';
+import { afterEach, describe, expect, it } from 'vitest';
 import { Queue } from '../../lib/queue.ts';
-import type { WorkerOptions } from '../../lib/worker/settings.ts';
-import { Worker } from '../../lib/worker/worker.ts';
-import { freePort, startRedis, type RedisServer } from '../support/redis.ts';
+import type { Worker } from '../../lib/worker/worker.ts';
+import { useQueue, useRedis, useWorkers } from '../support/in-process.ts';
+import { freePort, startRedis } from '../support/redis.ts';
 
-let redis: RedisServer;
-let q: Queue;
-const workers: Worker[] = [];
-
-beforeAll(async () => {
-  redis = await startRedis();
-  q = new Queue('q', { connection: redis.url });
-});
-afterEach(async () => {
-  await Promise.all(workers.splice(0).map(worker => worker.stop('cold')));
-  await redis.client.config('SET', 'maxmemory', '0');
-  await redis.client.flushall();
-});
-afterAll(async () => {
-  await q.close();
-  await redis.stop();
-});
-
-function makeWorker(
-  functions: FunctionSource,
-  options: Partial<WorkerOptions> = {},
-  queues: string | readonly string[] = 'q',
-): Worker {
-  const worker = new Worker(queues, { connection: redis.url, functions, ...options });
-  workers.push(worker);
-  return worker;
-}
+const redis = useRedis();
+const q = useQueue(redis, 'q');
+afterEach(() => redis.client.config('SET', 'maxmemory', '0'));
+const makeWorker = useWorkers(redis);
 
 const soon = { timeout: 3000, interval: 10 };
 const DATA = '["f",null,[],{}]';
