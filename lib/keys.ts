@@ -39,6 +39,8 @@ export class Keys {
   readonly deferredPrefix: string;
   /** A job's result stream is this and its id. */
   readonly resultsPrefix: string;
+  /** Python's index of a job's runs is this and its id. */
+  readonly executionsPrefix: string;
   /** A group's set is this and its name. */
   readonly groupPrefix: string;
   /** A worker's hash is this and its name. */
@@ -57,6 +59,7 @@ export class Keys {
     this.listPrefix = `${prefix}:queue:`;
     this.deferredPrefix = `${prefix}:deferred:`;
     this.resultsPrefix = `${prefix}:results:`;
+    this.executionsPrefix = `${prefix}:executions:`;
     this.groupPrefix = `${prefix}:group:`;
     this.workerPrefix = `${prefix}:worker:`;
     this.statusPrefix = `${prefix}:status:`;

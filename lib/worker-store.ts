@@ -210,7 +210,7 @@ export class WorkerStore {
     return (await renew.run(redis, {
       keys: {},
       queues: this.#units,
-      args: { job_prefix: this.keys.jobPrefix, lease: this.lease + LEASE_MARGIN },
+      args: { job_prefix: this.keys.jobPrefix, worker: this.worker, lease: this.lease + LEASE_MARGIN },
       rest: runs.flatMap(({ place, jobId, executionId }) => [place + 1, jobId, executionId]),
     })) as string[];
   }
@@ -222,6 +222,7 @@ export class WorkerStore {
       queues: this.#units,
       args: {
         job_prefix: this.keys.jobPrefix,
+        worker: this.worker,
         status_prefix: this.keys.statusPrefix,
         queue_names: this.queues.join(','),
         errors_kept: ERRORS_KEPT,
@@ -284,6 +285,7 @@ export class WorkerStore {
         list_prefix: this.keys.listPrefix,
         deferred_prefix: this.keys.deferredPrefix,
         worker_prefix: this.keys.workerPrefix,
+        executions_prefix: this.keys.executionsPrefix,
         claims_suffix: this.keys.claimsSuffix(unit.name),
         queue_name: unit.name,
         sweeper: this.worker,

@@ -90,9 +90,10 @@ local stream_type = { finished = '1', failed = '2', stopped = '3' }
 
 local function finish(i, id, run, status, ttl, text, stream, seconds, announced_text)
   local key = job_prefix .. id
-  local fence = redis.pcall('HMGET', key, 'status', 'execution_id')
+  -- the worker as well: Python's claim leaves our execution id in place
+  local fence = redis.pcall('HMGET', key, 'status', 'execution_id', 'worker_name')
   if fence.err then return 0 end
-  if fence[2] ~= run then
+  if fence[2] ~= run or fence[3] ~= worker then
     -- a failure after which the job was retried left its mark among the errors
     local errors = status == 'failed' and redis.call('HGET', key, 'errors')
     return errors and string.find(errors, run, 1, true) and 2 or 0

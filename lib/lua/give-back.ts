@@ -6,11 +6,11 @@ import { announce, clock, queueAgain } from './parts.ts';
 export const giveBack: Script<
   never,
   'list' | 'started',
-  'job_prefix' | 'status_prefix' | 'queue_names' | 'errors_kept' | 'error_bytes'
+  'job_prefix' | 'worker' | 'status_prefix' | 'queue_names' | 'errors_kept' | 'error_bytes'
 > = new Script({
   name: 'give_back',
   queueKeys: ['list', 'started'],
-  args: ['job_prefix', 'status_prefix', 'queue_names', 'errors_kept', 'error_bytes'],
+  args: ['job_prefix', 'worker', 'status_prefix', 'queue_names', 'errors_kept', 'error_bytes'],
   parts: [clock, announce, queueAgain],
   allowOom: true,
   body: `
@@ -21,11 +21,11 @@ for at = #ARGV - 2, rest, -3 do
   local i, id, run = tonumber(ARGV[at]), ARGV[at + 1], ARGV[at + 2]
   local q = queue(i)
   local key = job_prefix .. id
-  local held = redis.pcall('HMGET', key, 'status', 'execution_id')
+  local held = redis.pcall('HMGET', key, 'status', 'execution_id', 'worker_name')
   local listable = type(redis.pcall('LLEN', q.list)) ~= 'table'
   if listable then
     redis.pcall('ZREM', q.started, id .. ':' .. run)
-    if not held.err and held[1] == 'started' and held[2] == run then
+    if not held.err and held[1] == 'started' and held[2] == run and held[3] == worker then
       queue_again(key, id, q.list, true)
       announce(names[i], id, 'queued')
       given = given + 1

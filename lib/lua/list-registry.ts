@@ -10,6 +10,6 @@ export const listRegistry: Script<'registry', never, 'expires' | 'first' | 'last
   args: ['expires', 'first', 'last'],
   parts: [clock],
   body: `
-if expires == '1' then redis.call('ZREMRANGEBYSCORE', registry, '-inf', '(' .. string.format('%.6f', now)) end
+if expires == '1' then redis.call('ZREMRANGEBYSCORE', registry, 0, '(' .. string.format('%.6f', now)) end
 return { redis.call('ZCARD', registry), redis.call('ZRANGE', registry, first, last) }`,
 });

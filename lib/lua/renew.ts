@@ -3,10 +3,10 @@ import { Script } from '../script.ts';
 import { clock } from './parts.ts';
 
 /** Rest, for each run: queue (from 1), job id, execution id. Reply: the execution ids that are lost. */
-export const renew: Script<never, 'started', 'job_prefix' | 'lease'> = new Script({
+export const renew: Script<never, 'started', 'job_prefix' | 'worker' | 'lease'> = new Script({
   name: 'renew',
   queueKeys: ['started'],
-  args: ['job_prefix', 'lease'],
+  args: ['job_prefix', 'worker', 'lease'],
   parts: [clock],
   allowOom: true,
   body: `
@@ -14,8 +14,8 @@ local lost = {}
 local lease_end = now + tonumber(lease)
 for at = rest, #ARGV, 3 do
   local started, id, run = queue(tonumber(ARGV[at])).started, ARGV[at + 1], ARGV[at + 2]
-  local held = redis.pcall('HMGET', job_prefix .. id, 'status', 'execution_id')
-  if not held.err and held[1] == 'started' and held[2] == run then
+  local held = redis.pcall('HMGET', job_prefix .. id, 'status', 'execution_id', 'worker_name')
+  if not held.err and held[1] == 'started' and held[2] == run and held[3] == worker then
     redis.pcall('ZADD', started, lease_end, id .. ':' .. run)
   else
     redis.pcall('ZREM', started, id .. ':' .. run)

@@ -20,6 +20,7 @@ export const sweep: Script<
   | 'list_prefix'
   | 'deferred_prefix'
   | 'worker_prefix'
+  | 'executions_prefix'
   | 'claims_suffix'
   | 'queue_name'
   | 'sweeper'
@@ -41,6 +42,7 @@ export const sweep: Script<
     'list_prefix',
     'deferred_prefix',
     'worker_prefix',
+    'executions_prefix',
     'claims_suffix',
     'queue_name',
     'sweeper',
@@ -62,8 +64,9 @@ sound(q, { 'started', 'finished', 'failed', 'canceled' })
 
 local limit = tonumber(most)
 local function text_of(score) return string.format('%.6f', score) end
-local cleaned = redis.call('ZREMRANGEBYSCORE', q.finished, '-inf', text_of(now))
-  + redis.call('ZREMRANGEBYSCORE', q.failed, '-inf', text_of(now))
+-- from 0 up: RQ's score of what failed and is kept for ever is -1
+local cleaned = redis.call('ZREMRANGEBYSCORE', q.finished, 0, text_of(now))
+  + redis.call('ZREMRANGEBYSCORE', q.failed, 0, text_of(now))
 
 -- ---- runs whose worker was not heard of for a lease
 local recovered, abandoned = {}, {}
@@ -88,6 +91,8 @@ local function recover(member)
   local key = job_prefix .. id
   local held = redis.pcall('HMGET', key, 'status', 'execution_id', 'recoveries', 'failure_ttl', 'worker_name')
   if held.err or held[1] ~= 'started' or ours and held[2] ~= run then return end
+  -- RQ's claim leaves our execution id in place: where its index of runs exists, Python is at work on the job
+  if ours and redis.call('EXISTS', executions_prefix .. id) == 1 then return end
   local ttl = tonumber(held[4] or '') or tonumber(failure_ttl)
   if not ours then
     local again = retry(key, id, q.list, q.scheduled)
