@@ -25,6 +25,7 @@ from rq.results import Result
 from rq.scheduler import RQScheduler
 from rq.serializers import JSONSerializer
 from rq.suspension import is_suspended, resume, suspend
+from rq.utils import utcformat
 
 c = redis.Redis(port=int(sys.argv[1]))
 answers = sys.stdout
@@ -45,6 +46,18 @@ def work(*names, **options):
     worker = SimpleWorker([queue(name) for name in names], connection=c, serializer=JSONSerializer)
     worker.log_result_lifespan = False
     return worker.work(burst=True, logging_level='ERROR', **options)
+
+
+def time_of(at):
+    return utcformat(at) if at else ''
+
+
+def view(it):
+    """A job's fields as RQ understands them; times in the form in which they are stored."""
+    return dict(id=it.id, status=it.get_status(refresh=False).value, origin=it.origin, func=it.func_name, args=it.args,
+        kwargs=it.kwargs, description=it.description, meta=it.meta, timeout=it.timeout, ttl=it.ttl,
+        result_ttl=it.result_ttl, failure_ttl=it.failure_ttl, worker=it.worker_name, created_at=time_of(it.created_at),
+        enqueued_at=time_of(it.enqueued_at), started_at=time_of(it.started_at), ended_at=time_of(it.ended_at))
 
 
 namespace = dict(globals())

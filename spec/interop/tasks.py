@@ -37,3 +37,45 @@ def meta():
     job.meta['seen'] = True
     job.save_meta()
     return job.meta
+
+
+def again(seconds):
+    from rq import Retry
+
+    return Retry(max=1, interval=seconds)
+
+
+def left():
+    """Seconds until the hash of the running job expires; -1 for never."""
+    job = get_current_job()
+    return job.connection.ttl(job.key)
+
+
+def nothing():
+    pass
+
+
+def same(value):
+    return value
+
+
+class Basket(dict):
+    """An object that JSON can hold, so that Python enqueues calls of its methods."""
+
+    def total(self):
+        return sum(self.values())
+
+
+def second_time():
+    """Fails the first time that the job runs."""
+    job = get_current_job()
+    if job.meta.get('tried'):
+        return 'well'
+    job.meta['tried'] = True
+    job.save_meta()
+    raise ValueError('the first time')
+
+
+def noted(job, connection, *rest):
+    """A callback that writes down that it was called."""
+    connection.rpush('noted', job.id)
