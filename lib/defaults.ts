@@ -44,6 +44,8 @@ export const WATCH_MS = 100;
 /** Milliseconds between two looks at the scheduled jobs, and the most of a queue that one script queues. */
 export const DUE_MS = 1_000;
 export const DUE_BATCH = 200;
+/** How long overdue an id without a scheduled job is when it is dropped: RQ adds the id before it writes the hash. */
+export const DUE_PATIENCE = 60;
 /** How often a job may be lost to dead workers before it is given up. */
 export const MAX_RECOVERIES = 3;
 /** How long a function may go on after its signal was aborted, before its slot is given up. */

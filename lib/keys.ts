@@ -6,6 +6,8 @@ export interface QueueKeys {
   readonly name: string;
   /** The list of waiting job ids. */
   readonly list: string;
+  /** Python's list of ids between its blocking read and their start. */
+  readonly intermediate: string;
   /** Sorted sets: the registries. */
   readonly started: string;
   readonly finished: string;
@@ -71,6 +73,7 @@ export class Keys {
     return {
       name,
       list: this.listPrefix + name,
+      intermediate: `${this.listPrefix}${name}:intermediate`,
       started: `${prefix}wip:${name}`,
       finished: `${prefix}finished:${name}`,
       failed: `${prefix}failed:${name}`,

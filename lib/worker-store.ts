@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import {
   DUE_BATCH,
+  DUE_PATIENCE,
   ERRORS_KEPT,
   ERROR_BYTES,
   FAILURE_TTL,
@@ -140,6 +141,7 @@ export class WorkerStore {
         list_prefix: this.keys.listPrefix,
         deferred_prefix: this.keys.deferredPrefix,
         group_prefix: this.keys.groupPrefix,
+        executions_prefix: this.keys.executionsPrefix,
         errors_kept: ERRORS_KEPT,
         error_bytes: ERROR_BYTES,
         status_prefix: this.keys.statusPrefix,
@@ -266,6 +268,7 @@ export class WorkerStore {
         status_prefix: this.keys.statusPrefix,
         queue_names: this.queues.join(','),
         most: DUE_BATCH,
+        patience: DUE_PATIENCE,
         errors_kept: ERRORS_KEPT,
         error_bytes: ERROR_BYTES,
       },

@@ -30,6 +30,7 @@ export const advance: Script<
   | 'list_prefix'
   | 'deferred_prefix'
   | 'group_prefix'
+  | 'executions_prefix'
   | 'errors_kept'
   | 'error_bytes'
   | 'status_prefix'
@@ -51,6 +52,7 @@ export const advance: Script<
     'list_prefix',
     'deferred_prefix',
     'group_prefix',
+    'executions_prefix',
     'errors_kept',
     'error_bytes',
     'status_prefix',
@@ -197,12 +199,13 @@ local function start(i, id)
   local fields = redis.pcall('HGETALL', key)
   if fields.err then return drop(i, id, 'not a hash') end
   if #fields == 0 then return drop(i, id, 'gone') end
-  local status, may_expire, depended
+  local status, may_expire, depended, ran_in_python
   for f = 1, #fields, 2 do
     local name = fields[f]
     if name == 'status' then status = fields[f + 1]
     elseif name == 'ttl' or name == 'ended_at' then may_expire = true
-    elseif name == 'dependency_ids' then depended = true end
+    elseif name == 'dependency_ids' then depended = true
+    elseif name == 'last_heartbeat' then ran_in_python = fields[f + 1] ~= '' end
   end
   -- a status that nobody knows is taken, so that the worker can fail the job for it
   if status ~= 'queued' and elsewhere[status] then return drop(i, id, status) end
@@ -212,6 +215,8 @@ local function start(i, id)
   redis.call('HSET', key, 'status', 'started', 'started_at', timestamp(), 'worker_name', worker, 'execution_id', run)
   -- Python's requeue leaves the lifetime of the ended job on, and the field, if empty
   if may_expire then redis.call('PERSIST', key) end
+  -- what a dead Python worker left: from now on it means that Python came after this run
+  if ran_in_python then redis.call('DEL', executions_prefix .. id) end
   if depended then redis.call('DEL', job_prefix .. ':' .. id .. ':dependencies') end
   local list = runs[i] or {}
   runs[i] = list

@@ -109,12 +109,16 @@ local function remember_error(key)
   while #errors > tonumber(errors_kept) do table.remove(errors, 1) end
   redis.call('HSET', key, 'errors', cjson.encode(errors))
 end
+-- a job that waits lives for its ttl
+local function live(key)
+  local ttl = tonumber(redis.call('HGET', key, 'ttl') or '')
+  if ttl and ttl > 0 then redis.call('EXPIRE', key, ttl) else redis.call('PERSIST', key) end
+end
 local function queue_again(key, id, list, at_front)
   remember_error(key)
   redis.call('HDEL', key, 'result', 'exc_info', 'execution_id', 'started_at', 'ended_at', 'worker_name')
   redis.call('HSET', key, 'status', 'queued', 'enqueued_at', timestamp())
-  local ttl = tonumber(redis.call('HGET', key, 'ttl') or '')
-  if ttl and ttl > 0 then redis.call('EXPIRE', key, ttl) else redis.call('PERSIST', key) end
+  live(key)
   redis.call(at_front and 'LPUSH' or 'RPUSH', list, id)
 end`;
 
@@ -141,7 +145,7 @@ local function retry(key, id, list, scheduled)
   remember_error(key)
   redis.call('HDEL', key, 'result', 'exc_info', 'execution_id')
   redis.call('HSET', key, 'status', 'scheduled')
-  redis.call('PERSIST', key)
+  live(key)
   redis.call('ZADD', scheduled, string.format('%d', math.floor(now + interval)), id)
   return 'scheduled'
 end`;

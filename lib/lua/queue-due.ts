@@ -2,16 +2,19 @@
 import { Script } from '../script.ts';
 import { announce, clock, queueAgain } from './parts.ts';
 
-/** At most `most` jobs a queue. Reply: `[how many were queued, 1 when there are more]`. */
+/**
+ * At most `most` jobs a queue; an id without a scheduled job is dropped once it is `patience` seconds overdue. Reply: `[how many were queued, 1 when there are
+ * more]`.
+ */
 export const queueDue: Script<
   'all',
   'list' | 'scheduled' | 'schedulerLock',
-  'job_prefix' | 'status_prefix' | 'queue_names' | 'most' | 'errors_kept' | 'error_bytes'
+  'job_prefix' | 'status_prefix' | 'queue_names' | 'most' | 'patience' | 'errors_kept' | 'error_bytes'
 > = new Script({
   name: 'queue_due',
   keys: ['all'],
   queueKeys: ['list', 'scheduled', 'schedulerLock'],
-  args: ['job_prefix', 'status_prefix', 'queue_names', 'most', 'errors_kept', 'error_bytes'],
+  args: ['job_prefix', 'status_prefix', 'queue_names', 'most', 'patience', 'errors_kept', 'error_bytes'],
   parts: [clock, announce, queueAgain],
   allowOom: true,
   body: `
@@ -21,23 +24,29 @@ local queued, more = 0, 0
 for i = 1, queues do
   local q = queue(i)
   if redis.call('EXISTS', q.schedulerLock) == 0 and type(redis.pcall('LLEN', q.list)) ~= 'table' then
-    local due = redis.pcall('ZRANGEBYSCORE', q.scheduled, '-inf', string.format('%.6f', now), 'LIMIT', 0, most)
-    if not due.err and #due > 0 then
-      redis.call('ZREM', q.scheduled, unpack(due))
-      redis.call('SADD', all, q.list)
-      for _, id in ipairs(due) do
-        local key = job_prefix .. id
-        local held = redis.pcall('HMGET', key, 'status', 'enqueue_at_front', 'enqueue_at_front_on_retry', 'ended_at')
-        -- what is canceled, deleted or queued already was only left behind here
-        if not held.err and held[1] == 'scheduled' then
-          local ran = held[4] and held[4] ~= ''
-          queue_again(key, id, q.list, held[2] == '1' or held[3] == '1' and ran)
-          announce(names[i], id, 'queued')
-          queued = queued + 1
-        end
+    local due = redis.pcall('ZRANGEBYSCORE', q.scheduled, '-inf', string.format('%.6f', now), 'WITHSCORES',
+      'LIMIT', 0, most)
+    local handled = {}
+    for n = 1, due.err and 0 or #due, 2 do
+      local id, score = due[n], tonumber(due[n + 1])
+      local key = job_prefix .. id
+      local held = redis.pcall('HMGET', key, 'status', 'enqueue_at_front', 'enqueue_at_front_on_retry', 'ended_at')
+      if not held.err and held[1] == 'scheduled' then
+        local ran = held[4] and held[4] ~= ''
+        handled[#handled + 1] = id
+        queue_again(key, id, q.list, held[2] == '1' or held[3] == '1' and ran)
+        announce(names[i], id, 'queued')
+        queued = queued + 1
+      elseif score < now - tonumber(patience) then
+        -- canceled, deleted or queued already, and only left behind here. Not sooner: RQ adds the id before it writes the hash
+        handled[#handled + 1] = id
       end
-      if #due == tonumber(most) then more = 1 end
     end
+    if #handled > 0 then
+      redis.call('SADD', all, q.list)
+      redis.call('ZREM', q.scheduled, unpack(handled))
+    end
+    if #handled == tonumber(most) then more = 1 end
   end
 end
 publish_all()

@@ -14,7 +14,15 @@ import { announce, clock, keep, queueAgain, release, retry, sound } from './part
  */
 export const sweep: Script<
   'all',
-  'list' | 'started' | 'finished' | 'failed' | 'canceled' | 'scheduled' | 'claimants' | 'janitor',
+  | 'list'
+  | 'intermediate'
+  | 'started'
+  | 'finished'
+  | 'failed'
+  | 'canceled'
+  | 'scheduled'
+  | 'claimants'
+  | 'janitor',
   | 'job_prefix'
   | 'status_prefix'
   | 'list_prefix'
@@ -35,7 +43,17 @@ export const sweep: Script<
 > = new Script({
   name: 'sweep',
   keys: ['all'],
-  queueKeys: ['list', 'started', 'finished', 'failed', 'canceled', 'scheduled', 'claimants', 'janitor'],
+  queueKeys: [
+    'list',
+    'intermediate',
+    'started',
+    'finished',
+    'failed',
+    'canceled',
+    'scheduled',
+    'claimants',
+    'janitor',
+  ],
   args: [
     'job_prefix',
     'status_prefix',
@@ -90,9 +108,17 @@ local function recover(member)
   redis.call('ZREM', q.started, member)
   local key = job_prefix .. id
   local held = redis.pcall('HMGET', key, 'status', 'execution_id', 'recoveries', 'failure_ttl', 'worker_name')
-  if held.err or held[1] ~= 'started' or ours and held[2] ~= run then return end
-  -- RQ's claim leaves our execution id in place: where its index of runs exists, Python is at work on the job
-  if ours and redis.call('EXISTS', executions_prefix .. id) == 1 then return end
+  if held.err then return end
+  if ours then
+    if held[1] ~= 'started' or held[2] ~= run then return end
+    -- RQ's claim leaves our execution id in place; its index of runs, which our claim removes, says that it came later
+    if redis.call('EXISTS', executions_prefix .. id) == 1 then return end
+  else
+    -- a Python worker may die before its job's status says started: then the id is still on its way
+    local stuck = held[1] == 'queued' and redis.pcall('LREM', q.intermediate, 0, id)
+    if held[1] ~= 'started' and not (type(stuck) == 'number' and stuck > 0) then return end
+    redis.call('DEL', executions_prefix .. id)
+  end
   local ttl = tonumber(held[4] or '') or tonumber(failure_ttl)
   if not ours then
     local again = retry(key, id, q.list, q.scheduled)

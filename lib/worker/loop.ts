@@ -243,6 +243,8 @@ export class Loop {
     for (const { place, id, reason } of reply.dropped)
       this.#hooks.dropped(this.#queueName(place), id, reason);
     if (want > 0 || claims.size > 0) this.#learn(reply);
+    // an end may have put other jobs on the queues, after they were found empty
+    else if (reply.answers.length > 0 && this.#more === 'no' && !this.#waits.armed) this.#more = 'yes';
     if (reply.jobs.length > 0) await this.#take(reply);
     this.#kick();
   }
