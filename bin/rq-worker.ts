@@ -21,7 +21,7 @@ interface Flags {
   readonly allowEviction?: boolean;
   readonly verbose?: boolean;
   readonly quiet?: boolean;
-  readonly jobDescLogging: boolean;
+  readonly disableJobDescLogging?: boolean;
   readonly pid?: string;
   readonly logFormat: LogFormat;
 }
@@ -80,7 +80,7 @@ async function main(): Promise<number> {
     if (error instanceof CommanderError) return error.exitCode === 0 ? OK : USAGE;
     throw error;
   }
-  const flags = command.opts<Flags & { readonly disableJobDescLogging?: boolean }>();
+  const flags = command.opts<Flags>();
   const logger = makeLogger(
     flags.logFormat,
     flags.quiet === true ? 'warn' : flags.verbose === true ? 'debug' : 'info',
@@ -94,7 +94,7 @@ async function main(): Promise<number> {
 
 async function run(
   queues: readonly string[],
-  flags: Flags & { readonly disableJobDescLogging?: boolean },
+  flags: Flags,
   logger: ReturnType<typeof makeLogger>,
 ): Promise<number> {
   if (flags.functions === undefined)

@@ -22,6 +22,8 @@ const OWN = {
   autoResubscribe: false,
   maxRetriesPerRequest: 0,
   connectTimeout: DEADLINE_MS,
+  // a peer that is gone without a word is noticed
+  keepAlive: 10_000,
 } satisfies RedisOptions;
 
 export interface LinkOptions {
@@ -83,12 +85,8 @@ export class Link {
   }
 
   /** Another connection of ours to the same place. */
-  duplicate(options: LinkOptions & { readonly redis?: RedisOptions } = {}): Link {
-    const { redis, ...rest } = options;
-    return new Link(this.redis.duplicate({ ...OWN, ...redis }), true, {
-      deadlineMs: this.deadlineMs,
-      ...rest,
-    });
+  duplicate(options: LinkOptions = {}): Link {
+    return new Link(this.redis.duplicate(OWN), true, { deadlineMs: this.deadlineMs, ...options });
   }
 
   get usable(): boolean {
@@ -132,9 +130,19 @@ export class Link {
     }
   }
 
-  /** Drops a link that is suspected dead; a persistent one connects anew. */
+  /** Drops a link that is suspected dead; a persistent one connects anew. A client that was handed in is left alone. */
   reconnect(): void {
-    this.redis.disconnect(true);
+    if (this.#owned) this.redis.disconnect(true);
+  }
+
+  /** A call over this link that drops it where no reply comes in time: the call is rejected then. */
+  async within<T>(ms: number, call: (redis: Redis) => Promise<T>): Promise<T> {
+    const late = setTimeout(() => this.reconnect(), ms);
+    try {
+      return await call(this.redis);
+    } finally {
+      clearTimeout(late);
+    }
   }
 
   /** Closes what is ours; safe twice, and before there was a connection. */

@@ -52,6 +52,8 @@ export const MAX_RECOVERIES = 3;
 export const GRACE = 5;
 /** How long a warm stop waits for running jobs. */
 export const SHUTDOWN_TIMEOUT = 25;
+/** Milliseconds without a reply after which a worker's link counts as dead. */
+export const REPLY_MS = 15_000;
 /** How long one blocking read waits at the server. */
 export const BLOCK = 10;
 /** Milliseconds to the first retry after an error of Redis, doubled each time up to the second. */
@@ -63,6 +65,8 @@ export const INFLATE_LIMIT: number = 64 * 1024 * 1024;
 export const JSON_DEPTH = 500;
 /** Characters of a generated description. */
 export const DESCRIPTION_LENGTH = 200;
+/** Characters of JSON that a result may have. Redis takes no more than 512 MB at a time, and copies it more than once. */
+export const RESULT_LIMIT: number = 64 * 1024 * 1024;
 /** Results longer than this many bytes are not sent with the status message; the waiter reads them. */
 export const PUBLISH_LIMIT: number = 64 * 1024;
 /** Errors of earlier runs that a job's hash keeps, and the bytes of each. */

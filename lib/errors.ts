@@ -21,7 +21,7 @@ export class ConnectionError extends RqError {
 
 /**
  * A change was sent to Redis and no reply came within the deadline: it may or may not have taken place.
- * An `enqueue` that ended so is safe to repeat with the same `jobId`.
+ * An `enqueue` that ended so can be repeated with the same `jobId`: as long as the job has not ended, it is not added twice.
  */
 export class OutcomeUnknownError extends RqError {
   /** The job that `enqueue` was to add, also where its id was generated: whether it is there, `fetchJob` tells. */
@@ -161,10 +161,11 @@ export class FunctionNotRegisteredError extends JobError {
   }
 }
 
-/** A function gave back something that is not JSON. */
+/** A function gave back something that can't be kept: it is not JSON, or too long. */
 export class InvalidResultError extends JobError {
-  constructor(jobId: string, functionName: string, why: string) {
-    super('RQ_INVALID_RESULT', jobId, `What ${functionName} of job ${jobId} returned is not JSON: ${why}`);
+  /** `what` goes on after the function: "is not JSON: result is a Date". */
+  constructor(jobId: string, functionName: string, what: string) {
+    super('RQ_INVALID_RESULT', jobId, `What ${functionName} of job ${jobId} returned ${what}`);
   }
 }
 

@@ -1,7 +1,7 @@
 /** One run of one job: calls its function, holds it to its limits, and says what came of it. */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { deflateSync } from 'node:zlib';
-import { FAILURE_TTL, GRACE, PUBLISH_LIMIT, RESULT_TTL, TIMEOUT } from './defaults.ts';
+import { FAILURE_TTL, GRACE, PUBLISH_LIMIT, RESULT_LIMIT, RESULT_TTL, TIMEOUT } from './defaults.ts';
 import {
   FunctionNotRegisteredError,
   InvalidJobError,
@@ -228,7 +228,13 @@ export class Run {
     try {
       text = value === undefined ? 'null' : toJson(value, 'result');
     } catch (error) {
-      return this.#failed(new InvalidResultError(this.jobId, this.call.functionName, messageOf(error)));
+      return this.#failed(
+        new InvalidResultError(this.jobId, this.call.functionName, `is not JSON: ${messageOf(error)}`),
+      );
+    }
+    if (text.length > RESULT_LIMIT) {
+      const what = `is too long: ${text.length} characters of JSON, and ${RESULT_LIMIT} at most are kept`;
+      return this.#failed(new InvalidResultError(this.jobId, this.call.functionName, what));
     }
     return {
       status: 'finished',

@@ -32,6 +32,8 @@ export class Sender {
         if (error instanceof ConnectionError && (!sent || kind === 'read')) throw error;
         cause = error;
       }
+      // whoever does not answer may be gone without a word
+      if (cause instanceof LateError) link.reconnect();
       const late = cause instanceof LateError || cause instanceof ConnectionError;
       const unsent = cause instanceof Error && cause.message.startsWith("Stream isn't writeable");
       sent ||= !unsent;
@@ -42,7 +44,10 @@ export class Sender {
       }
       const why = `Redis at ${link.address} gave no reply to '${what}' within ${link.deadlineMs} ms`;
       if (kind === 'read' || !sent) throw new ConnectionError(why, { cause });
-      const hint = what === 'enqueue' ? '; repeating it with the same jobId is safe' : '';
+      const hint =
+        what === 'enqueue'
+          ? '; repeated with the same jobId it is not added twice while it has not ended'
+          : '';
       throw new OutcomeUnknownError(`${why}: it may or may not have taken place${hint}`, { cause });
     }
   }

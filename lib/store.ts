@@ -79,12 +79,18 @@ export class Store {
    * @throws {DuplicateJobError} {ConnectionError} {OutcomeUnknownError} {RedisRefusedError}
    */
   async enqueue(queue: QueueKeys, job: NewJob): Promise<void> {
-    let batch = this.#enqueues.get(queue.list);
+    let batch = this.#enqueues.get(queue.name);
     if (batch === undefined) {
       batch = new Batch(ENQUEUE_BATCH, jobs => this.#enqueueAll(queue, jobs));
-      this.#enqueues.set(queue.list, batch);
+      this.#enqueues.set(queue.name, batch);
     }
     await batch.add(job);
+  }
+
+  /** Adds one job to a list that is not its queue's own, so that no worker takes it. */
+  async enqueueAside(queue: QueueKeys, list: string, job: NewJob): Promise<void> {
+    const [refused] = await this.#enqueueAll({ ...queue, list }, [job]);
+    await refused;
   }
 
   async #enqueueAll(queue: QueueKeys, jobs: readonly NewJob[]): Promise<(Promise<void> | undefined)[]> {
@@ -159,7 +165,7 @@ export class Store {
   cancel(id: string, queue: string): Promise<Taken> {
     return this.#onItsQueue(queue, 'repeatable', 'cancel', (redis, unit) =>
       cancel.run(redis, {
-        keys: { job: this.keys.job(id) },
+        keys: { job: this.keys.job(id), dependencies: this.keys.dependencies(id) },
         queues: [unit],
         args: { id, queue_name: unit.name, status_prefix: this.keys.statusPrefix, failure_ttl: FAILURE_TTL },
       }),

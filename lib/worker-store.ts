@@ -141,7 +141,6 @@ export class WorkerStore {
         list_prefix: this.keys.listPrefix,
         deferred_prefix: this.keys.deferredPrefix,
         group_prefix: this.keys.groupPrefix,
-        executions_prefix: this.keys.executionsPrefix,
         errors_kept: ERRORS_KEPT,
         error_bytes: ERROR_BYTES,
         status_prefix: this.keys.statusPrefix,
@@ -260,7 +259,7 @@ export class WorkerStore {
 
   /** Queues scheduled jobs whose time has come; answers whether there are more. */
   async queueDue(redis: Redis): Promise<boolean> {
-    const [, more] = (await queueDue.run(redis, {
+    const more = await queueDue.run(redis, {
       keys: { all: this.keys.queues },
       queues: this.#units,
       args: {
@@ -272,7 +271,7 @@ export class WorkerStore {
         errors_kept: ERRORS_KEPT,
         error_bytes: ERROR_BYTES,
       },
-    })) as [queued: number, more: number];
+    });
     return more === 1;
   }
 

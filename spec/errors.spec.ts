@@ -43,7 +43,11 @@ const TOLD: readonly [name: string, code: string, error: errors.JobError][] = [
     new errors.InvalidJobOperationError(ID, `Job ${ID} can't be stopped`),
   ],
   ['InvalidJobError', 'RQ_INVALID_JOB', new errors.InvalidJobError(ID, 'It has no data')],
-  ['InvalidResultError', 'RQ_INVALID_RESULT', new errors.InvalidResultError(ID, 'f', 'result is a Date')],
+  [
+    'InvalidResultError',
+    'RQ_INVALID_RESULT',
+    new errors.InvalidResultError(ID, 'f', 'is not JSON: result is a Date'),
+  ],
 ];
 
 const ALL = [...PLAIN, ...OF_A_JOB, ...TOLD];

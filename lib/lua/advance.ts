@@ -1,6 +1,6 @@
 /** The worker's one busy call: hands in the outcomes of runs that ended, and takes as many jobs as slots are free. */
 import { Script } from '../script.ts';
-import { announce, clock, keep, queueAgain, release, retry } from './parts.ts';
+import { announce, clock, keep, queueAgain, release, retry, seconds } from './parts.ts';
 
 /**
  * Arguments: `run_prefix` is what this call's execution ids begin with (30 characters; `runSuffix` follows), `lease` the
@@ -30,7 +30,6 @@ export const advance: Script<
   | 'list_prefix'
   | 'deferred_prefix'
   | 'group_prefix'
-  | 'executions_prefix'
   | 'errors_kept'
   | 'error_bytes'
   | 'status_prefix'
@@ -52,7 +51,6 @@ export const advance: Script<
     'list_prefix',
     'deferred_prefix',
     'group_prefix',
-    'executions_prefix',
     'errors_kept',
     'error_bytes',
     'status_prefix',
@@ -65,7 +63,7 @@ export const advance: Script<
     'turn',
     'claims',
   ],
-  parts: [clock, announce, keep, queueAgain, retry, release],
+  parts: [clock, announce, keep, seconds, queueAgain, retry, release],
   allowOom: true,
   body: `
 local names = {}
@@ -125,7 +123,7 @@ local function finish(i, id, run, status, ttl, text, stream, seconds, announced_
     redis.call('DEL', key, results_prefix .. id)
   else
     redis.call('HSET', key, 'status', status, 'ended_at', timestamp(), field, text)
-    if ttl > 0 then redis.call('EXPIRE', key, ttl) end
+    if ttl > 0 then redis.pcall('EXPIRE', key, ttl) end
     if stream then
       local results = results_prefix .. id
       redis.pcall('XADD', results, 'MAXLEN', '10', '*', 'type', stream_type[status], 'worker_name', worker,
@@ -199,13 +197,12 @@ local function start(i, id)
   local fields = redis.pcall('HGETALL', key)
   if fields.err then return drop(i, id, 'not a hash') end
   if #fields == 0 then return drop(i, id, 'gone') end
-  local status, may_expire, depended, ran_in_python
+  local status, may_expire, depended
   for f = 1, #fields, 2 do
     local name = fields[f]
     if name == 'status' then status = fields[f + 1]
     elseif name == 'ttl' or name == 'ended_at' then may_expire = true
-    elseif name == 'dependency_ids' then depended = true
-    elseif name == 'last_heartbeat' then ran_in_python = fields[f + 1] ~= '' end
+    elseif name == 'dependency_ids' then depended = true end
   end
   -- a status that nobody knows is taken, so that the worker can fail the job for it
   if status ~= 'queued' and elsewhere[status] then return drop(i, id, status) end
@@ -215,8 +212,6 @@ local function start(i, id)
   redis.call('HSET', key, 'status', 'started', 'started_at', timestamp(), 'worker_name', worker, 'execution_id', run)
   -- Python's requeue leaves the lifetime of the ended job on, and the field, if empty
   if may_expire then redis.call('PERSIST', key) end
-  -- what a dead Python worker left: from now on it means that Python came after this run
-  if ran_in_python then redis.call('DEL', executions_prefix .. id) end
   if depended then redis.call('DEL', job_prefix .. ':' .. id .. ':dependencies') end
   local list = runs[i] or {}
   runs[i] = list

@@ -1,21 +1,21 @@
 /** Takes a job that has not ended out of its queue for good, or fences off its run. */
 import { Script } from '../script.ts';
-import { announce, clock, keep, sound } from './parts.ts';
+import { announce, clock, keep, seconds, sound } from './parts.ts';
 
 /**
  * Reply: `[was, worker, execution id]`, `was` being the status before, `gone`, or `elsewhere` (then `worker` is the queue
  * the job is on). Only a job that was queued, started, deferred or scheduled is changed.
  */
 export const cancel: Script<
-  'job',
+  'job' | 'dependencies',
   'list' | 'started' | 'deferred' | 'scheduled' | 'canceled',
   'id' | 'queue_name' | 'status_prefix' | 'failure_ttl'
 > = new Script({
   name: 'cancel',
-  keys: ['job'],
+  keys: ['job', 'dependencies'],
   queueKeys: ['list', 'started', 'deferred', 'scheduled', 'canceled'],
   args: ['id', 'queue_name', 'status_prefix', 'failure_ttl'],
-  parts: [clock, announce, keep, sound],
+  parts: [clock, announce, seconds, keep, sound],
   allowOom: true,
   body: `
 local q = queue(1)
@@ -27,9 +27,10 @@ if was ~= 'queued' and was ~= 'started' and was ~= 'deferred' and was ~= 'schedu
 sound(q, { 'started', 'deferred', 'scheduled', 'canceled' })
 redis.call('LREM', q.list, 0, id)
 redis.call('ZREM', q.deferred, id)
+redis.call('DEL', dependencies)
 redis.call('ZREM', q.scheduled, id)
 if held[4] then redis.call('ZREM', q.started, id .. ':' .. held[4]) end
-local ttl = tonumber(held[5] or '') or tonumber(failure_ttl)
+local ttl = seconds(held[5]) or tonumber(failure_ttl)
 if ttl == 0 then
   redis.call('DEL', job)
 else

@@ -53,7 +53,8 @@ local function publish_all()
     local counts = redis.call('PUBSUB', 'NUMSUB', unpack(channels, first, last))
     for i = first, last do
       if to_all or tonumber(counts[(i - first) * 2 + 2]) > 0 then
-        redis.call('PUBLISH', channels[i], '{"job_id":' .. cjson.encode(about[i]) .. ',"status":"' .. statuses[i] ..
+        -- a user without the right to publish is no reason to stop half-way
+        redis.pcall('PUBLISH', channels[i], '{"job_id":' .. cjson.encode(about[i]) .. ',"status":"' .. statuses[i] ..
           '","queue":"' .. of_queue[i] .. '","worker":"' .. by_worker[i] .. '","at":"' .. timestamp() ..
           (with_result[i] and '","result":' .. with_result[i] .. '}' or '"}'))
       end
@@ -61,10 +62,17 @@ local function publish_all()
   end
 end`;
 
+/** `seconds(text)`: a duration as RQ stores it, whole and of at most 15 digits; nil for what is none. */
+export const seconds = `
+local function seconds(text)
+  if text and #text <= 15 and string.find(text, '^-?%d+$') then return tonumber(text) end
+  return nil
+end`;
+
 /** `keep(key, ttl)` gives a hash its lifetime, `expiry(ttl)` is the score that goes with it: seconds, or -1 for ever. */
 export const keep = `
 local function keep(key, ttl)
-  if ttl > 0 then redis.call('EXPIRE', key, ttl) else redis.call('PERSIST', key) end
+  if ttl > 0 then redis.pcall('EXPIRE', key, ttl) else redis.call('PERSIST', key) end
 end
 -- a score is made a text once: Redis would do it for each use of a number
 local expiries = {}
@@ -88,7 +96,7 @@ end`;
 
 /**
  * `queue_again(key, id, list, at_front)`: a job's hash is cleared of its last run, keeps that run's error among
- * `errors`, and its id goes back to the list. Needs \`clock\` and the arguments \`errors_kept\`, \`error_bytes\`.
+ * `errors`, and its id goes back to the list. Needs \`clock\`, \`seconds\` and the arguments \`errors_kept\`, \`error_bytes\`.
  */
 export const queueAgain = `
 local function remember_error(key)
@@ -111,15 +119,15 @@ local function remember_error(key)
 end
 -- a job that waits lives for its ttl
 local function live(key)
-  local ttl = tonumber(redis.call('HGET', key, 'ttl') or '')
-  if ttl and ttl > 0 then redis.call('EXPIRE', key, ttl) else redis.call('PERSIST', key) end
+  local ttl = seconds(redis.call('HGET', key, 'ttl'))
+  if ttl and ttl > 0 then redis.pcall('EXPIRE', key, ttl) else redis.call('PERSIST', key) end
 end
 local function queue_again(key, id, list, at_front)
   remember_error(key)
   redis.call('HDEL', key, 'result', 'exc_info', 'execution_id', 'started_at', 'ended_at', 'worker_name')
   redis.call('HSET', key, 'status', 'queued', 'enqueued_at', timestamp())
-  live(key)
   redis.call(at_front and 'LPUSH' or 'RPUSH', list, id)
+  live(key)
 end`;
 
 /**
@@ -191,5 +199,5 @@ local function release(id, status, ttl)
     end
   end
   -- what is left waits for others, and asks for this one no more once it has expired
-  if ttl > 0 then redis.call('EXPIRE', dependents, ttl) elseif ttl == 0 then redis.call('DEL', dependents) end
+  if ttl > 0 then redis.pcall('EXPIRE', dependents, ttl) elseif ttl == 0 then redis.call('DEL', dependents) end
 end`;

@@ -1,10 +1,9 @@
 /** Queues the scheduled jobs whose time has come, unless a Python scheduler does. */
 import { Script } from '../script.ts';
-import { announce, clock, queueAgain } from './parts.ts';
+import { announce, clock, queueAgain, seconds } from './parts.ts';
 
 /**
- * At most `most` jobs a queue; an id without a scheduled job is dropped once it is `patience` seconds overdue. Reply: `[how many were queued, 1 when there are
- * more]`.
+ * At most `most` jobs a queue; an id without a scheduled job is dropped once it is `patience` seconds overdue. Reply: 1 when there are more.
  */
 export const queueDue: Script<
   'all',
@@ -15,40 +14,44 @@ export const queueDue: Script<
   keys: ['all'],
   queueKeys: ['list', 'scheduled', 'schedulerLock'],
   args: ['job_prefix', 'status_prefix', 'queue_names', 'most', 'patience', 'errors_kept', 'error_bytes'],
-  parts: [clock, announce, queueAgain],
+  parts: [clock, announce, seconds, queueAgain],
   allowOom: true,
   body: `
 local names = {}
 for name in string.gmatch(queue_names, '[^,]+') do names[#names + 1] = name end
-local queued, more = 0, 0
+local more = 0
 for i = 1, queues do
   local q = queue(i)
   if redis.call('EXISTS', q.schedulerLock) == 0 and type(redis.pcall('LLEN', q.list)) ~= 'table' then
-    local due = redis.pcall('ZRANGEBYSCORE', q.scheduled, '-inf', string.format('%.6f', now), 'WITHSCORES',
-      'LIMIT', 0, most)
-    local handled = {}
-    for n = 1, due.err and 0 or #due, 2 do
-      local id, score = due[n], tonumber(due[n + 1])
-      local key = job_prefix .. id
-      local held = redis.pcall('HMGET', key, 'status', 'enqueue_at_front', 'enqueue_at_front_on_retry', 'ended_at')
-      if not held.err and held[1] == 'scheduled' then
-        local ran = held[4] and held[4] ~= ''
-        handled[#handled + 1] = id
-        queue_again(key, id, q.list, held[2] == '1' or held[3] == '1' and ran)
-        announce(names[i], id, 'queued')
-        queued = queued + 1
-      elseif score < now - tonumber(patience) then
-        -- canceled, deleted or queued already, and only left behind here. Not sooner: RQ adds the id before it writes the hash
-        handled[#handled + 1] = id
+    local handled, offset, left = {}, 0, true
+    -- ids that are only left behind, or not written yet, stand among the first: so some pages more
+    while left and offset < 10 * tonumber(most) and #handled < tonumber(most) do
+      local due = redis.pcall('ZRANGEBYSCORE', q.scheduled, '-inf', string.format('%.6f', now), 'WITHSCORES',
+        'LIMIT', offset, most)
+      for n = 1, due.err and 0 or #due, 2 do
+        local id, score = due[n], tonumber(due[n + 1])
+        local key = job_prefix .. id
+        local held = redis.pcall('HMGET', key, 'status', 'enqueue_at_front', 'enqueue_at_front_on_retry', 'ended_at')
+        if not held.err and held[1] == 'scheduled' then
+          local ran = held[4] and held[4] ~= ''
+          handled[#handled + 1] = id
+          queue_again(key, id, q.list, held[2] == '1' or held[3] == '1' and ran)
+          announce(names[i], id, 'queued')
+        elseif score < now - tonumber(patience) then
+          -- canceled, deleted or queued already. Not sooner: RQ adds the id before it writes the hash
+          handled[#handled + 1] = id
+        end
       end
+      left = not due.err and #due == most * 2
+      offset = offset + most
     end
     if #handled > 0 then
       redis.call('SADD', all, q.list)
       redis.call('ZREM', q.scheduled, unpack(handled))
     end
-    if #handled == tonumber(most) then more = 1 end
+    if #handled >= tonumber(most) then more = 1 end
   end
 end
 publish_all()
-return { queued, more }`,
+return more`,
 });

@@ -1,6 +1,6 @@
 /** Puts a job that has ended, well or not, back on its queue. */
 import { Script } from '../script.ts';
-import { announce, clock, queueAgain, sound } from './parts.ts';
+import { announce, clock, queueAgain, seconds, sound } from './parts.ts';
 
 /**
  * Reply: `[was, queue]`: the status before, `gone`, or `elsewhere` and the queue the job is on. Only a job that was
@@ -15,7 +15,7 @@ export const requeue: Script<
   keys: ['job', 'all'],
   queueKeys: ['list', 'finished', 'failed', 'canceled'],
   args: ['id', 'queue_name', 'status_prefix', 'errors_kept', 'error_bytes', 'front'],
-  parts: [clock, announce, queueAgain, sound],
+  parts: [clock, announce, seconds, queueAgain, sound],
   body: `
 local q = queue(1)
 local held = redis.call('HMGET', job, 'status', 'origin')

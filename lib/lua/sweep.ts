@@ -1,6 +1,6 @@
 /** The janitor's round on one queue: what dead workers held goes back, what has expired is forgotten. */
 import { Script } from '../script.ts';
-import { announce, clock, keep, queueAgain, release, retry, sound } from './parts.ts';
+import { announce, clock, keep, queueAgain, release, retry, seconds, sound } from './parts.ts';
 
 /**
  * `lock_ms` is 0 where the caller goes on with a round it has begun. `offset` is a random number of 0 to below 1: where
@@ -9,7 +9,7 @@ import { announce, clock, keep, queueAgain, release, retry, sound } from './part
  * A run of ours is past its lease when its score less `margin` is; a run of Python's when its score is, and then RQ's
  * rule holds: it is retried if any retry is left, and failed else. At most `most` members are looked at.
  *
- * Reply: `[1 when the round is this caller's, 1 when there is more to do, recovered, abandoned, claims returned, cleaned]`,
+ * Reply: `[1 when the round is this caller's, 1 when there is more to do, recovered, abandoned, claims returned]`,
  * of which `recovered` and `abandoned` are lists of ids.
  */
 export const sweep: Script<
@@ -73,18 +73,18 @@ export const sweep: Script<
     'errors_kept',
     'error_bytes',
   ],
-  parts: [clock, announce, keep, queueAgain, retry, release, sound],
+  parts: [clock, announce, keep, seconds, queueAgain, retry, release, sound],
   allowOom: true,
   body: `
 local q = queue(1)
-if lock_ms ~= '0' and not redis.call('SET', q.janitor, sweeper, 'NX', 'PX', lock_ms) then return { 0, 0, {}, {}, 0, 0 } end
+if lock_ms ~= '0' and not redis.call('SET', q.janitor, sweeper, 'NX', 'PX', lock_ms) then return { 0, 0, {}, {}, 0 } end
 sound(q, { 'started', 'finished', 'failed', 'canceled' })
 
 local limit = tonumber(most)
 local function text_of(score) return string.format('%.6f', score) end
 -- from 0 up: RQ's score of what failed and is kept for ever is -1
-local cleaned = redis.call('ZREMRANGEBYSCORE', q.finished, 0, text_of(now))
-  + redis.call('ZREMRANGEBYSCORE', q.failed, 0, text_of(now))
+redis.call('ZREMRANGEBYSCORE', q.finished, 0, text_of(now))
+redis.call('ZREMRANGEBYSCORE', q.failed, 0, text_of(now))
 
 -- ---- runs whose worker was not heard of for a lease
 local recovered, abandoned = {}, {}
@@ -100,6 +100,13 @@ local function abandon(key, id, reason, ttl, worker)
   release(id, 'failed', ttl)
   abandoned[#abandoned + 1] = id
 end
+local function python_runs(id)
+  local runs = redis.pcall('ZRANGE', executions_prefix .. id, 0, -1)
+  for _, run in ipairs(runs.err and {} or runs) do
+    if redis.call('ZSCORE', q.started, id .. ':' .. run) then return true end
+  end
+  return false
+end
 local function recover(member)
   -- found from the right: a job id holds no colon, but a foreign member may
   local id, run = string.match(member, '^(.*):([^:]*)$')
@@ -111,15 +118,17 @@ local function recover(member)
   if held.err then return end
   if ours then
     if held[1] ~= 'started' or held[2] ~= run then return end
-    -- RQ's claim leaves our execution id in place; its index of runs, which our claim removes, says that it came later
-    if redis.call('EXISTS', executions_prefix .. id) == 1 then return end
+    -- RQ's claim leaves our execution id in place: where a run of Python's is registered, the job is that one's
+    if python_runs(id) then return end
   else
     -- a Python worker may die before its job's status says started: then the id is still on its way
+    -- RQ's cancel leaves a member behind: where the job runs with us now, only that is removed
+    if held[2] and string.sub(held[2], 1, 1) == 'n' and redis.call('ZSCORE', q.started, id .. ':' .. held[2]) then return end
     local stuck = held[1] == 'queued' and redis.pcall('LREM', q.intermediate, 0, id)
     if held[1] ~= 'started' and not (type(stuck) == 'number' and stuck > 0) then return end
     redis.call('DEL', executions_prefix .. id)
   end
-  local ttl = tonumber(held[4] or '') or tonumber(failure_ttl)
+  local ttl = seconds(held[4]) or tonumber(failure_ttl)
   if not ours then
     local again = retry(key, id, q.list, q.scheduled)
     if again then
@@ -158,7 +167,8 @@ for n = #due, 1, -1 do recover(due[n]) end
 local returned = 0
 for _, name in ipairs(redis.call('SMEMBERS', q.claimants)) do
   local worker = worker_prefix .. name
-  if redis.call('EXISTS', worker) == 0 then
+  -- a worker that has signed off has a hash for a minute more
+  if redis.call('EXISTS', worker) == 0 or redis.call('HEXISTS', worker, 'death') == 1 then
     local claims = worker .. claims_suffix
     while returned < limit do
       local moved = redis.pcall('LMOVE', claims, q.list, 'RIGHT', 'LEFT')
@@ -176,10 +186,10 @@ local canceled = redis.call('ZCARD', q.canceled)
 if canceled > 0 then
   local first = math.max(0, math.min(math.floor(canceled * tonumber(offset)), canceled - limit))
   for _, id in ipairs(redis.call('ZRANGE', q.canceled, first, first + limit - 1)) do
-    if redis.call('EXISTS', job_prefix .. id) == 0 then cleaned = cleaned + redis.call('ZREM', q.canceled, id) end
+    if redis.call('EXISTS', job_prefix .. id) == 0 then redis.call('ZREM', q.canceled, id) end
   end
 end
 publish_all()
 local more = #due >= limit or returned >= limit
-return { 1, more and 1 or 0, recovered, abandoned, returned, cleaned }`,
+return { 1, more and 1 or 0, recovered, abandoned, returned }`,
 });

@@ -1,5 +1,6 @@
 /** Commands to a worker, on its pub/sub channel: RQ's `shutdown`, `stop-job` and `kill-horse`, and our `drop-execution`. */
 import type { Link } from '../connection.ts';
+import { REPLY_MS } from '../defaults.ts';
 import { escapeControls, quote } from '../options.ts';
 import { isObject } from '../record.ts';
 
@@ -17,6 +18,7 @@ export class Commands {
   readonly #link: Link;
   readonly #channel: string;
   readonly #handlers: CommandHandlers;
+  #pings: NodeJS.Timeout | undefined;
 
   constructor(link: Link, channel: string, handlers: CommandHandlers) {
     this.#link = link;
@@ -27,12 +29,16 @@ export class Commands {
       .on('ready', () => void this.#subscribe());
   }
 
-  close(): void {
-    this.#link.close();
-  }
-
   async start(): Promise<void> {
     await this.#link.ready();
+    // nothing else is sent here, so nothing else would show that the link is dead
+    this.#pings = setInterval(() => {
+      if (this.#link.usable) void this.#link.within(REPLY_MS, redis => redis.ping()).catch(() => {});
+    }, REPLY_MS).unref();
+  }
+
+  stop(): void {
+    clearInterval(this.#pings);
   }
 
   async #subscribe(): Promise<void> {

@@ -104,17 +104,11 @@ export class Exchange {
   async advance(want: number, claims: ReadonlySet<number>): Promise<AdvanceReply | undefined> {
     const handIns = this.#nextHandIns();
     this.#calls++;
-    const late = setTimeout(() => this.#link.reconnect(), CALL_LIMIT_MS);
+    let reply: AdvanceReply;
     try {
-      const reply = await this.#store.advance(this.#link.redis, {
-        handIns,
-        want,
-        claims,
-        strategy: this.#strategy,
-      });
-      this.#backoffMs = 0;
-      reply.answers.forEach((answer, i) => this.#answered(handIns[i] as Settled, answer));
-      return reply;
+      reply = await this.#link.within(CALL_LIMIT_MS, redis =>
+        this.#store.advance(redis, { handIns, want, claims, strategy: this.#strategy }),
+      );
     } catch (error) {
       for (const run of handIns) run.resent = true;
       this.#settled.unshift(...handIns);
@@ -122,8 +116,10 @@ export class Exchange {
       return undefined;
     } finally {
       this.#calls--;
-      clearTimeout(late);
     }
+    this.#backoffMs = 0;
+    reply.answers.forEach((answer, i) => this.#answered(handIns[i] as Settled, answer));
+    return reply;
   }
 
   #nextHandIns(): Settled[] {
@@ -150,7 +146,7 @@ export class Exchange {
   async #sendBack(returns: readonly Run[]): Promise<void> {
     this.#calls++;
     try {
-      await this.#store.giveBack(this.#link.redis, returns);
+      await this.#link.within(CALL_LIMIT_MS, redis => this.#store.giveBack(redis, returns));
       for (const run of returns) this.#hooks.returned(run);
     } catch (error) {
       // fenced: what was given back before is passed over
@@ -164,8 +160,8 @@ export class Exchange {
 
   /** After a failed call: a pause, longer each time. */
   #refused(error: unknown): void {
-    const replied = error instanceof Error && error.name === 'ReplyError';
-    if (!replied) this.#suspect = true;
+    // an error of Redis' own may come after a script has done a part
+    this.#suspect = true;
     this.#hooks.failed(error);
     if (this.#paused) return;
     this.#paused = true;
@@ -181,12 +177,13 @@ export class Exchange {
   async #mend(): Promise<void> {
     this.#mending = true;
     try {
-      const found = await this.#store.findRuns(this.#link.redis);
+      const found = await this.#link.within(CALL_LIMIT_MS, redis => this.#store.findRuns(redis));
       const here = [...this.#hooks.running(), ...this.#settled, ...this.#returns];
       const known = new Set(here.map(({ executionId }) => executionId));
       const unknown = found.filter(({ executionId }) => !known.has(executionId));
       for (let first = 0; first < unknown.length; first += ADVANCE_BATCH) {
-        await this.#store.giveBack(this.#link.redis, unknown.slice(first, first + ADVANCE_BATCH));
+        const part = unknown.slice(first, first + ADVANCE_BATCH);
+        await this.#link.within(CALL_LIMIT_MS, redis => this.#store.giveBack(redis, part));
       }
       this.#suspect = false;
       this.#hooks.mended();

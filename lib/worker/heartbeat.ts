@@ -1,7 +1,7 @@
 /** What a worker says while it lives: that it does, what it is doing, and that its runs are still its own. */
 import { hostname, networkInterfaces } from 'node:os';
 import type { Link } from '../connection.ts';
-import { REPORT_MS } from '../defaults.ts';
+import { REPLY_MS, REPORT_MS } from '../defaults.ts';
 import { VERSION } from '../version.ts';
 import type { RunRef } from '../outcome.ts';
 import type { Report, WorkerStore } from '../worker-store.ts';
@@ -121,7 +121,8 @@ export class Heartbeat {
     const sentAt = performance.now();
     const runs = this.#hooks.runs();
     for (let first = 0; first < runs.length; first += RENEW_BATCH) {
-      const lost = await this.#store.renew(this.#link.redis, runs.slice(first, first + RENEW_BATCH));
+      const part = runs.slice(first, first + RENEW_BATCH);
+      const lost = await this.#link.within(REPLY_MS, redis => this.#store.renew(redis, part));
       for (const executionId of lost) this.#hooks.lost(executionId);
     }
     this.#renewedAt = sentAt;

@@ -1,6 +1,6 @@
 /** The janitor: what dead workers held goes back, registries forget what has expired, and what is due is queued. */
 import type { Link } from '../connection.ts';
-import { DUE_MS, SWEEP_MS } from '../defaults.ts';
+import { DUE_MS, REPLY_MS, SWEEP_MS } from '../defaults.ts';
 import type { Swept, WorkerStore } from '../worker-store.ts';
 
 export interface JanitorHooks {
@@ -54,7 +54,11 @@ export class Janitor {
 
   async #queueDue(): Promise<void> {
     try {
-      while (!this.#stopped && this.#link.usable && (await this.#store.queueDue(this.#link.redis)));
+      while (
+        !this.#stopped &&
+        this.#link.usable &&
+        (await this.#link.within(REPLY_MS, redis => this.#store.queueDue(redis)))
+      );
     } catch (error) {
       this.#hooks.failed('', error);
     }
@@ -65,7 +69,8 @@ export class Janitor {
       try {
         let swept: Swept | undefined;
         while (!this.#stopped && this.#link.usable && swept?.more !== false) {
-          swept = await this.#store.sweep(this.#link.redis, queue, swept !== undefined);
+          const goOn = swept !== undefined;
+          swept = await this.#link.within(REPLY_MS, redis => this.#store.sweep(redis, queue, goOn));
           if (!swept.held) break;
           this.#hooks.swept(name, swept);
         }

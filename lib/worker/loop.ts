@@ -1,7 +1,7 @@
 /** The worker's slots: asks for as many jobs as there is room for, runs them, and waits when there are none. */
 import { AsyncResource } from 'node:async_hooks';
 import type { Link } from '../connection.ts';
-import { ADVANCE_BATCH, WATCH_MS } from '../defaults.ts';
+import { ADVANCE_BATCH, REPLY_MS, WATCH_MS } from '../defaults.ts';
 import { LeaseLostError, ShutdownError, StopRequestedError } from '../errors.ts';
 import type { FunctionTable } from '../functions.ts';
 import type { Outcome, RunRef } from '../outcome.ts';
@@ -16,6 +16,8 @@ import { Waits } from './waits.ts';
 const CALLS = 2;
 /** Milliseconds between two looks whether suspended work goes on, as in RQ, and whether a queue can be used again. */
 const LOOK_MS = 1_000;
+/** Milliseconds between two looks of an idle worker at its own claims. */
+const LOOK_AT_CLAIMS_MS = 15_000;
 /** Milliseconds between two looks whether the worker is registered again. */
 const UNREGISTERED_MS = 100;
 
@@ -80,7 +82,12 @@ export class Loop {
       ready: () => this.#kick(),
       mended: () => this.#lookEverywhere(),
     });
-    this.#waits = new Waits(store, link, place => this.#onTaken(place));
+    this.#waits = new Waits(
+      store,
+      link,
+      place => this.#onTaken(place),
+      () => hooks.registered(),
+    );
     this.finished = new Promise(resolve => (this.#finish = resolve));
     this.#watchdog = setInterval(() => {
       for (const run of this.#running.all()) run.checkTime();
@@ -185,6 +192,8 @@ export class Loop {
 
   #wanted(): number {
     if (!this.#taking || (this.#more !== 'yes' && this.#claims.size === 0)) return 0;
+    // a worker that is not heard of can't keep its runs either
+    if (!this.#hooks.registered()) return 0;
     const { concurrency, maxJobs } = this.#options;
     // two calls share the slots, so that Redis and the worker are busy at the same time
     const share = Math.ceil(concurrency / CALLS);
@@ -201,13 +210,17 @@ export class Loop {
     }
     if (this.#free <= 0 || burst) return;
     clearTimeout(this.#pauseTimer);
-    if (this.#suspended || this.#unusable.size > 0) {
-      this.#pauseTimer = setTimeout(() => this.#lookAgain(), LOOK_MS);
+    if (!this.#hooks.registered()) {
+      this.#pauseTimer = setTimeout(() => this.#lookAgain(), UNREGISTERED_MS);
+      return;
     }
-    if (this.#more === 'no') {
-      if (this.#hooks.registered()) this.#waits.arm(this.#unusable);
-      else this.#pauseTimer = setTimeout(() => this.#lookAgain(), UNREGISTERED_MS);
-    }
+    // a read whose end was never heard of may have taken an id long ago
+    const ms = this.#suspended || this.#unusable.size > 0 ? LOOK_MS : LOOK_AT_CLAIMS_MS;
+    this.#pauseTimer = setTimeout(() => {
+      if (ms === LOOK_AT_CLAIMS_MS) this.#lookEverywhere();
+      this.#lookAgain();
+    }, ms);
+    if (this.#more === 'no') this.#waits.arm(this.#unusable);
     if (maxIdleMs !== Infinity && this.#running.size === 0) {
       this.#idleTimer ??= setTimeout(() => void this.drain(), maxIdleMs);
     }
@@ -234,8 +247,7 @@ export class Loop {
     const claims = this.#claims;
     this.#claims = new Set();
     this.#asked += want;
-    const reply = await this.#exchange.advance(want, claims);
-    this.#asked -= want;
+    const reply = await this.#exchange.advance(want, claims).finally(() => (this.#asked -= want));
     if (reply === undefined) {
       for (const place of claims) this.#claims.add(place);
       return;
@@ -266,9 +278,10 @@ export class Loop {
       const taken = await this.#waits.disarm();
       if (!taken && this.#claims.size === 0) return;
       this.#claims = new Set();
-      await this.#store.releaseClaims(this.#link.redis);
+      await this.#link.within(REPLY_MS, redis => this.#store.releaseClaims(redis));
     } catch (error) {
-      // what is left among the claims goes back once the worker is not registered any more
+      // what is left among the claims is looked for with the next call
+      this.#lookEverywhere();
       this.#hooks.failed(error);
     }
   }

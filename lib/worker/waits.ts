@@ -25,12 +25,22 @@ export class Waits {
   readonly #commands: Link;
   readonly #waits: readonly Wait[];
   readonly #onTaken: (queue: number) => void;
+  readonly #mayWait: () => boolean;
   #armed = false;
   /** A read that was being ended may have taken an id. */
   #taken = false;
 
-  /** `onTaken` is called with a queue's place when its claims may hold an id. */
-  constructor(store: WorkerStore, commands: Link, onTaken: (queue: number) => void) {
+  /**
+   * `onTaken` is called with a queue's place when its claims may hold an id, and when its read has ended. `mayWait` is asked
+   * before each read: whether the worker is surely registered, and for longer than a read lasts.
+   */
+  constructor(
+    store: WorkerStore,
+    commands: Link,
+    onTaken: (queue: number) => void,
+    mayWait: () => boolean = () => true,
+  ) {
+    this.#mayWait = mayWait;
     this.#store = store;
     this.#commands = commands;
     this.#onTaken = onTaken;
@@ -73,22 +83,26 @@ export class Waits {
 
   async #read(wait: Wait, queue: number): Promise<void> {
     const { link } = wait;
+    // less than a registration lasts, so that no read outlives it
+    const seconds = Math.min(BLOCK, this.#store.ttl / 4);
     const keys = [this.#store.listKey(queue), this.#store.claimsKey(queue)] as const;
     while (this.#armed) {
+      if (!this.#mayWait()) break;
       let late: NodeJS.Timeout | undefined;
       try {
         if (!link.usable) await link.ready();
         wait.clientId ??= await link.redis.client('ID');
         if (!this.#armed) return;
         late = setTimeout(() => link.reconnect(), BLOCK * 1000 + LATE_MS);
-        const id = await link.redis.blmove(...keys, 'LEFT', 'RIGHT', BLOCK);
+        const id = await link.redis.blmove(...keys, 'LEFT', 'RIGHT', seconds);
         if (id === null) continue;
       } catch (error) {
         // where the link broke, an id may have been taken
         const refused = error instanceof Error && error.name === 'ReplyError' ? error.message : undefined;
-        if (refused?.startsWith('UNBLOCKED')) return;
+        // without our asking, Redis says so to all when it becomes a replica: then the worker looks, and waits again
+        if (refused?.startsWith('UNBLOCKED') && !this.#armed) return;
         // a key of the wrong type, or no memory left for BLMOVE: then the worker looks once a second instead
-        if (refused !== undefined) await pause(REFUSED_MS);
+        if (refused !== undefined && this.#armed) await pause(REFUSED_MS);
       } finally {
         clearTimeout(late);
       }
@@ -96,6 +110,7 @@ export class Waits {
       else this.#taken = true;
       return;
     }
+    if (this.#armed) this.#onTaken(queue);
   }
 
   async #end(wait: Wait): Promise<void> {

@@ -5,7 +5,7 @@ import { BACKOFF_MS, QUEUE } from '../defaults.ts';
 import { parseDuration, timerMs, type Duration } from '../duration.ts';
 import { ConnectionError, RqError } from '../errors.ts';
 import { Keys } from '../keys.ts';
-import { checkCount, checkFlag, checkOptions, quote } from '../options.ts';
+import { checkCount, checkFlag, checkOptions, messageOf, quote } from '../options.ts';
 import { isPythons, textOf } from '../record.ts';
 import type { Run } from '../run.ts';
 import { Store } from '../store.ts';
@@ -54,6 +54,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
   readonly #link: Link;
   #working: Promise<void> | undefined;
   #stopping: 'warm' | 'cold' | undefined;
+  #over = false;
   #loop: Loop | undefined;
   #links: Link[] = [];
   #wake: (() => void) | undefined;
@@ -97,6 +98,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
    */
   async stop(kind: 'warm' | 'cold' = 'warm'): Promise<void> {
     const was = this.#stopping;
+    if (this.#over) return;
     if (was === undefined || (was === 'warm' && this.#working !== undefined)) {
       this.#stopping = was === undefined ? kind : 'cold';
       if (this.#working !== undefined) this.emit('stopping', this.#stopping);
@@ -173,8 +175,10 @@ export class Worker extends EventEmitter<WorkerEvents> {
       await loop.finished;
     } finally {
       await Promise.race([janitor.stop().then(() => heartbeat.stop()), pause(SIGN_OFF_MS)]);
+      commands.stop();
       jobs.close();
       for (const each of this.#links) each.close();
+      this.#over = true;
       this.emit('stopped');
     }
   }
@@ -274,7 +278,12 @@ export class Worker extends EventEmitter<WorkerEvents> {
       error instanceof Error &&
       /^(Connection is closed|Stream isn't writeable|Reached the max retries)/.test(error.message);
     if (lost || this.listenerCount('error') === 0) return;
-    this.emit('error', error instanceof Error ? error : new Error(String(error)));
+    try {
+      this.emit('error', error instanceof Error ? error : new Error(messageOf(error)));
+    } catch (thrown) {
+      // a listener of errors that throws has nobody else to tell; a job or a slot it must not cost
+      process.emitWarning(`A listener of a worker's errors threw: ${messageOf(thrown)}`);
+    }
   }
 
   #state(): { state: 'started' | 'idle' | 'busy' | 'suspended'; currentJob: string } {
