@@ -6,6 +6,7 @@ import { storedDuration, storedTtl, type Duration } from './duration.ts';
 import { describeCall, toJson, type Json } from './json.ts';
 import { checkFlag, checkJobId, checkOptions, quote } from './options.ts';
 import type { CallRecord } from './record.ts';
+import { retryPlan, type RetryOptions } from './retry-plan.ts';
 import type { NewJob } from './store.ts';
 
 /** Durations are seconds or strings with a unit (`'5m'`); what is stored is whole seconds. */
@@ -31,6 +32,8 @@ export interface EnqueueOptions {
   readonly kwargs?: Readonly<Record<string, unknown>>;
   /** To the front of the queue instead of its end. */
   readonly atFront?: boolean;
+  /** How often it runs again after a failure, and when; not at all by default. Python workers keep the same plan. */
+  readonly retry?: RetryOptions;
 }
 
 /** What a queue sets for jobs whose call does not. */
@@ -49,6 +52,7 @@ export const ENQUEUE_OPTIONS: readonly string[] = [
   'meta',
   'kwargs',
   'atFront',
+  'retry',
 ];
 
 /** A job as it will be stored, and the call in it. */
@@ -88,6 +92,7 @@ export function prepare(
     meta,
     kwargs = NO_KWARGS,
     atFront = false,
+    retry,
   } = options;
   const fields = ['data', `[${JSON.stringify(name)},null,${argsJson},${objectJson(kwargs, 'kwargs')}]`];
   fields.push('description', description ?? describeCall(name, args, kwargs));
@@ -102,6 +107,10 @@ export function prepare(
   // -1 is what RQ reads an absent ttl as
   if (lifetime > 0) fields.push('ttl', String(lifetime));
   if (meta !== undefined) fields.push('meta', objectJson(meta, 'meta'));
+  if (retry !== undefined) {
+    const { retriesLeft, intervals } = retryPlan(retry);
+    fields.push('retries_left', String(retriesLeft), 'retry_intervals', JSON.stringify(intervals));
+  }
   return {
     job: {
       id: jobId ?? newId(),
@@ -130,7 +139,7 @@ function newId(): string {
 /** Checks what can be checked without a call; `prepare` and `task` share it. */
 export function checkEnqueueOptions(given: EnqueueOptions): EnqueueOptions {
   const options = checkOptions(given, ENQUEUE_OPTIONS, 'enqueue');
-  const { jobId, timeout, ttl, resultTtl, failureTtl, description, atFront } = options;
+  const { jobId, timeout, ttl, resultTtl, failureTtl, description, atFront, retry } = options;
   if (jobId !== undefined) checkJobId(jobId);
   if (timeout !== undefined) storedDuration(timeout, 'timeout');
   if (ttl !== undefined) storedDuration(ttl, 'ttl');
@@ -140,6 +149,7 @@ export function checkEnqueueOptions(given: EnqueueOptions): EnqueueOptions {
     throw new TypeError(`description must be a text of at least one character, not ${quote(description)}`);
   }
   if (atFront !== undefined) checkFlag(atFront, 'atFront');
+  if (retry !== undefined) retryPlan(retry);
   return options;
 }
 
