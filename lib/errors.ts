@@ -33,7 +33,7 @@ export class OutcomeUnknownError extends RqError {
   }
 }
 
-/** Redis answered with an error of its own (out of memory, no permission, wrong type, …): nothing has changed. */
+/** Redis answered with an error of its own: out of memory, no permission, a key of the wrong type, … */
 export class RedisRefusedError extends RqError {
   constructor(message: string, options?: ErrorOptions) {
     super('RQ_REDIS_REFUSED', message, options);

@@ -59,6 +59,8 @@ export class Loop {
   #claims: Set<number> = new Set();
   #more: AdvanceReply['more'] = 'yes';
   #suspended = false;
+  /** When the claims of all queues were looked at last. */
+  #lookedAt = performance.now();
   /** Places of the queues that have a key of the wrong type. */
   #unusable: ReadonlySet<number> = new Set();
   #taken = 0;
@@ -215,11 +217,15 @@ export class Loop {
       return;
     }
     // a read whose end was never heard of may have taken an id long ago
-    const ms = this.#suspended || this.#unusable.size > 0 ? LOOK_MS : LOOK_AT_CLAIMS_MS;
-    this.#pauseTimer = setTimeout(() => {
-      if (ms === LOOK_AT_CLAIMS_MS) this.#lookEverywhere();
-      this.#lookAgain();
-    }, ms);
+    const sinceLook = performance.now() - this.#lookedAt;
+    const soon = this.#suspended || this.#unusable.size > 0;
+    this.#pauseTimer = setTimeout(
+      () => {
+        if (!soon) this.#lookEverywhere();
+        this.#lookAgain();
+      },
+      soon ? LOOK_MS : Math.max(0, LOOK_AT_CLAIMS_MS - sinceLook),
+    );
     if (this.#more === 'no') this.#waits.arm(this.#unusable);
     if (maxIdleMs !== Infinity && this.#running.size === 0) {
       this.#idleTimer ??= setTimeout(() => void this.drain(), maxIdleMs);
@@ -234,6 +240,7 @@ export class Loop {
   }
 
   #lookEverywhere(): void {
+    this.#lookedAt = performance.now();
     this.#claims = new Set(this.#store.queues.keys());
     this.#more = 'yes';
   }

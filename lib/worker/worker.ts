@@ -236,13 +236,13 @@ export class Worker extends EventEmitter<WorkerEvents> {
       },
       retried: (run, when) => {
         heartbeat.count(false, run.seconds);
-        this.#guard(() => this.emit('jobRetried', new RunEvent(run), when));
+        this.emit('jobRetried', new RunEvent(run), when);
       },
       lost: run => this.#tell('jobLost', run),
       returned: run => this.#tell('jobReturned', run),
       overdue: run => this.#tell('jobOverdue', run),
-      dropped: (queue, jobId, reason) => this.#guard(() => this.emit('jobDropped', { jobId, queue, reason })),
-      suspended: is => this.#guard(() => this.emit(is ? 'suspended' : 'resumed')),
+      dropped: (queue, jobId, reason) => this.emit('jobDropped', { jobId, queue, reason }),
+      suspended: is => this.emit(is ? 'suspended' : 'resumed'),
       failed: error => this.#failed(error),
       registered: () => heartbeat.fresh,
     });
@@ -255,20 +255,26 @@ export class Worker extends EventEmitter<WorkerEvents> {
       const name = textOf(run.fields, `${when}_callback_name`);
       if (name === undefined) continue;
       const text = `Job ${run.jobId} names a ${when} callback of Python's, ${quote(name)}: it is not called here`;
-      this.#guard(() => this.emit('warning', text));
+      this.emit('warning', text);
     }
   }
 
   #tell(event: JobEventName, run: Run): void {
-    if (this.listenerCount(event) > 0) this.#guard(() => this.emit(event, new RunEvent(run)));
+    if (this.listenerCount(event) > 0) this.emit(event, new RunEvent(run));
   }
 
-  /** A listener that throws is an error to be told, and no reason to lose a slot. */
-  #guard(emit: () => void): void {
+  /**
+   * Emits an event. A listener that throws, the logger's among them, is told of as an `error`: it must not cost a job, a
+   * slot, or the worker its stop.
+   */
+  override emit<E extends keyof WorkerEvents>(event: E, ...args: WorkerEvents[E]): boolean {
     try {
-      emit();
+      return (super.emit as (event: E, ...args: WorkerEvents[E]) => boolean).call(this, event, ...args);
     } catch (error) {
-      this.#failed(error);
+      if (event === 'error')
+        process.emitWarning(`A listener of a worker's errors threw: ${messageOf(error)}`);
+      else this.#failed(error);
+      return true;
     }
   }
 
@@ -278,12 +284,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       error instanceof Error &&
       /^(Connection is closed|Stream isn't writeable|Reached the max retries)/.test(error.message);
     if (lost || this.listenerCount('error') === 0) return;
-    try {
-      this.emit('error', error instanceof Error ? error : new Error(messageOf(error)));
-    } catch (thrown) {
-      // a listener of errors that throws has nobody else to tell; a job or a slot it must not cost
-      process.emitWarning(`A listener of a worker's errors threw: ${messageOf(thrown)}`);
-    }
+    this.emit('error', error instanceof Error ? error : new Error(messageOf(error)));
   }
 
   #state(): { state: 'started' | 'idle' | 'busy' | 'suspended'; currentJob: string } {
