@@ -1,6 +1,6 @@
 /** The worker's one busy call: hands in the outcomes of runs that ended, and takes as many jobs as slots are free. */
 import { Script } from '../script.ts';
-import { announce, clock, keep, queueAgain, release, retry, seconds } from './parts.ts';
+import { announce, clock, keep, queueAgain, queueNames, release, retry, seconds } from './parts.ts';
 
 /**
  * Arguments: `run_prefix` is what this call's execution ids begin with (30 characters; `runSuffix` follows), `lease` the
@@ -63,11 +63,9 @@ export const advance: Script<
     'turn',
     'claims',
   ],
-  parts: [clock, announce, keep, seconds, queueAgain, retry, release],
+  parts: [queueNames, clock, announce, keep, seconds, queueAgain, retry, release],
   allowOom: true,
   body: `
-local names = {}
-for name in string.gmatch(queue_names, '[^,]+') do names[#names + 1] = name end
 local queue_ok, unusable = {}, {}
 local function usable(i)
   local known = queue_ok[i]

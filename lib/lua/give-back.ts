@@ -1,6 +1,6 @@
 /** Gives runs back to the front of their queues, uncounted: at a shutdown, and after a reply that was lost. */
 import { Script } from '../script.ts';
-import { announce, clock, queueAgain, seconds } from './parts.ts';
+import { announce, clock, queueAgain, queueNames, seconds } from './parts.ts';
 
 /** Rest, for each run: queue (from 1), job id, execution id; the first of them ends up in front. Reply: how many were given back. */
 export const giveBack: Script<
@@ -11,11 +11,9 @@ export const giveBack: Script<
   name: 'give_back',
   queueKeys: ['list', 'started'],
   args: ['job_prefix', 'worker', 'status_prefix', 'queue_names', 'errors_kept', 'error_bytes'],
-  parts: [clock, announce, seconds, queueAgain],
+  parts: [queueNames, clock, announce, seconds, queueAgain],
   allowOom: true,
   body: `
-local names = {}
-for name in string.gmatch(queue_names, '[^,]+') do names[#names + 1] = name end
 local given = 0
 for at = #ARGV - 2, rest, -3 do
   local i, id, run = tonumber(ARGV[at]), ARGV[at + 1], ARGV[at + 2]

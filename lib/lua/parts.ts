@@ -1,5 +1,10 @@
 /** Lua that several scripts share. Each part is a few local functions, and says which names it needs. */
 
+/** `names[i]`: the name of the i-th queue, from the argument `queue_names`: names hold no comma. */
+export const queueNames = `
+local names = {}
+for name in string.gmatch(queue_names, '[^,]+') do names[#names + 1] = name end`;
+
 /** `now`: unix seconds of Redis' own clock, with microseconds. `timestamp()`: the same moment in RQ's form. */
 export const clock = `
 local time = redis.call('TIME')

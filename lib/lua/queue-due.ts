@@ -1,6 +1,6 @@
 /** Queues the scheduled jobs whose time has come, unless a Python scheduler does. */
 import { Script } from '../script.ts';
-import { announce, clock, queueAgain, seconds } from './parts.ts';
+import { announce, clock, queueAgain, queueNames, seconds } from './parts.ts';
 
 /**
  * At most `most` jobs a queue; an id without a scheduled job is dropped once it is `patience` seconds overdue. Reply: 1 when there are more.
@@ -14,11 +14,9 @@ export const queueDue: Script<
   keys: ['all'],
   queueKeys: ['list', 'scheduled', 'schedulerLock'],
   args: ['job_prefix', 'status_prefix', 'queue_names', 'most', 'patience', 'errors_kept', 'error_bytes'],
-  parts: [clock, announce, seconds, queueAgain],
+  parts: [queueNames, clock, announce, seconds, queueAgain],
   allowOom: true,
   body: `
-local names = {}
-for name in string.gmatch(queue_names, '[^,]+') do names[#names + 1] = name end
 local more = 0
 for i = 1, queues do
   local q = queue(i)
