@@ -1,14 +1,18 @@
-/** The last lines of a run: what was skipped and why, and `N passed, N failed`. */
+/** The last lines of a run: the account of each fault case, what was skipped and why, and `N passed, N failed`. */
 import type { Reporter, SerializedError, TestModule } from 'vitest/node';
+import type { FaultLine } from './fault-case.ts';
 
 export default class SummaryReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], errors: readonly SerializedError[]): void {
     let [passed, failed, skipped] = [0, errors.length, 0];
+    const lines: string[] = [];
     for (const module of modules) {
       // a file that could not even be read
       if (module.errors().length > 0) failed++;
       for (const test of module.children.allTests()) {
         const result = test.result();
+        const { fault } = test.meta();
+        if (fault !== undefined) lines.push(lineOf(fault, test.fullName));
         if (result.state === 'passed') passed++;
         else if (result.state === 'failed') failed++;
         else {
@@ -19,6 +23,7 @@ export default class SummaryReporter implements Reporter {
         }
       }
     }
+    if (lines.length > 0) process.stdout.write(`\n${HEAD}\n${lines.join('\n')}\n`);
     // after the other reporters' own last words
     process.once('exit', () => {
       process.stdout.write(
@@ -26,4 +31,16 @@ export default class SummaryReporter implements Reporter {
       );
     });
   }
+}
+
+const COLUMNS = ['jobs', 'ack', 'unknown', 'lost', 'misplaced', 'stray', 'reruns', 'recovery', 'seed'];
+const row = (cells: readonly (string | number)[]): string =>
+  cells.map(cell => String(cell).padStart(11)).join('');
+const HEAD = `${row(COLUMNS)}  case`;
+
+/** One case in one line. */
+function lineOf(fault: FaultLine, name: string): string {
+  const { jobs, acknowledged, unknown, lost, misplaced, strays, extraRuns, recovery, seed, note } = fault;
+  const cells = [jobs, acknowledged, unknown, lost, misplaced, strays, extraRuns];
+  return `${row([...cells, `${recovery.toFixed(1)} s`, seed])}  ${name}${note === '' ? '' : ` (${note})`}`;
 }

@@ -45,14 +45,16 @@ export const block = ms => {
 };
 
 /**
- * Appends a line when it starts and one when it ends: a ledger outside Redis.
- * @param {string} file @param {string} id @param {number} ms
+ * Appends a line when it starts and one when it ends: a ledger outside Redis. The job's own id stands for `id` where that
+ * is null.
+ * @param {string} file @param {string | null} id @param {number} ms
  */
 export const ledger = async (file, id, ms) => {
-  appendFileSync(file, `start ${id} ${process.pid}\n`);
+  const name = id ?? getCurrentJob()?.id;
+  appendFileSync(file, `start ${name} ${process.pid} ${Date.now()}\n`);
   if (ms > 0) await sleep(ms);
-  appendFileSync(file, `end ${id} ${process.pid}\n`);
-  return id;
+  appendFileSync(file, `end ${name} ${process.pid} ${Date.now()}\n`);
+  return name;
 };
 
 /** What a function can learn of its job. */
