@@ -57,7 +57,7 @@ export async function account(redis: Redis, queues: readonly string[], ledger: L
     for (const id of await redis.lrange(`rq:queue:${queue}`, 0, -1)) note(id, 'queue');
     for (const place of Object.keys(PLACES)) {
       if (place === 'queue') continue;
-      for (const member of await redis.zrange(`rq:${place}:${queue}`, 0, -1))
+      for (const member of await redis.zrange(`rq:${place}:${queue}`, '0', '-1'))
         note(place === 'wip' ? member.slice(0, member.lastIndexOf(':')) : member, place);
     }
   }
