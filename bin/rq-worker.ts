@@ -16,7 +16,9 @@ interface Flags {
   readonly maxIdleTime?: string;
   readonly resultsTtl?: string;
   readonly shutdownTimeout?: string;
+  readonly grace?: string;
   readonly lease?: string;
+  readonly maxRecoveries?: number;
   readonly dequeueStrategy: DequeueStrategy;
   readonly allowEviction?: boolean;
   readonly verbose?: boolean;
@@ -44,7 +46,9 @@ const command = new Command('rq-worker')
   .option('--max-idle-time <duration>', 'end after this long without a job (30, 5m, …)')
   .option('--results-ttl <duration>', 'how long results are kept by default (default: 500 s)')
   .option('--shutdown-timeout <duration>', 'how long a stop waits for running jobs (default: 25 s)')
+  .option('--grace <duration>', 'how long a function may go on after its signal was aborted (default: 5 s)')
   .option('--lease <duration>', 'how long a job of a dead worker stays its own (default: 30 s)')
+  .option('--max-recoveries <n>', 'how often a job of dead workers is run again (default: 3)', countOrNone)
   .addOption(
     new Option('--dequeue-strategy <strategy>', 'order of the queues')
       .choices(['default', 'round_robin', 'random'])
@@ -71,6 +75,10 @@ function count(value: string): number {
   if (!Number.isSafeInteger(n) || n < 1)
     throw new InvalidArgumentError('It must be a whole number of 1 or more.');
   return n;
+}
+
+function countOrNone(value: string): number {
+  return value === '0' ? 0 : count(value);
 }
 
 async function main(): Promise<number> {
@@ -118,7 +126,9 @@ async function run(
       ...(flags.url === undefined ? {} : { connection: flags.url }),
       ...(flags.name === undefined ? {} : { name: flags.name }),
       ...(flags.resultsTtl === undefined ? {} : { resultTtl: flags.resultsTtl }),
+      ...(flags.grace === undefined ? {} : { grace: flags.grace }),
       ...(flags.lease === undefined ? {} : { lease: flags.lease }),
+      ...(flags.maxRecoveries === undefined ? {} : { maxRecoveries: flags.maxRecoveries }),
       ...(flags.shutdownTimeout === undefined ? {} : { shutdownTimeout: flags.shutdownTimeout }),
     });
   } catch (error) {

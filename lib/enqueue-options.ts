@@ -18,6 +18,11 @@ export interface EnqueueOptions {
   readonly jobId?: string;
   /** How long it may run; `-1` without end. 180 s by default. */
   readonly timeout?: Duration;
+  /**
+   * When its `signal` is aborted as a notice, while there is time until its `timeout` to clean up or to return what there
+   * is. Whole seconds, fewer than the timeout; none by default. Python workers don't know it.
+   */
+  readonly softTimeout?: Duration;
   /** How long it may wait before it is dropped unrun; `-1`, the default, without end. */
   readonly ttl?: Duration;
   /** How long its result is kept: 0 not at all, `-1` for ever. 500 s by default, or what its worker was told. */
@@ -34,6 +39,18 @@ export interface EnqueueOptions {
   readonly atFront?: boolean;
   /** How often it runs again after a failure, and when; not at all by default. Python workers keep the same plan. */
   readonly retry?: RetryOptions;
+  /**
+   * The only errors that are retried: an error's `name`, its `code`, its class, or one that its class extends. All by
+   * default. Python workers don't look at it, nor at `noRetryFor`.
+   */
+  readonly retryFor?: readonly string[];
+  /** Errors after which the job fails at once; goes before `retryFor`. */
+  readonly noRetryFor?: readonly string[];
+  /**
+   * `false`: once a run has begun, the job is never run again. It fails where its worker dies or shuts down, and can't have
+   * retries. `true` by default.
+   */
+  readonly redeliver?: boolean;
 }
 
 /** What a queue sets for jobs whose call does not. */
@@ -45,6 +62,7 @@ export interface QueueDefaults {
 export const ENQUEUE_OPTIONS: readonly string[] = [
   'jobId',
   'timeout',
+  'softTimeout',
   'ttl',
   'resultTtl',
   'failureTtl',
@@ -53,6 +71,9 @@ export const ENQUEUE_OPTIONS: readonly string[] = [
   'kwargs',
   'atFront',
   'retry',
+  'retryFor',
+  'noRetryFor',
+  'redeliver',
 ];
 
 /** A job as it will be stored, and the call in it. */
@@ -85,6 +106,7 @@ export function prepare(
   const {
     jobId,
     timeout,
+    softTimeout,
     ttl,
     resultTtl,
     failureTtl,
@@ -93,13 +115,15 @@ export function prepare(
     kwargs = NO_KWARGS,
     atFront = false,
     retry,
+    retryFor,
+    noRetryFor,
+    redeliver,
   } = options;
   const fields = ['data', `[${JSON.stringify(name)},null,${argsJson},${objectJson(kwargs, 'kwargs')}]`];
   fields.push('description', description ?? describeCall(name, args, kwargs));
-  fields.push(
-    'timeout',
-    String(timeout === undefined ? defaults.timeout : storedDuration(timeout, 'timeout')),
-  );
+  const limit = timeout === undefined ? defaults.timeout : storedDuration(timeout, 'timeout');
+  fields.push('timeout', String(limit));
+  if (softTimeout !== undefined) fields.push('soft_timeout', String(softLimit(softTimeout, limit)));
   const keep = resultTtl === undefined ? defaults.resultTtl : storedTtl(resultTtl, 'resultTtl');
   if (keep !== undefined) fields.push('result_ttl', String(keep));
   if (failureTtl !== undefined) fields.push('failure_ttl', String(storedTtl(failureTtl, 'failureTtl')));
@@ -111,6 +135,9 @@ export function prepare(
     const { retriesLeft, intervals } = retryPlan(retry);
     fields.push('retries_left', String(retriesLeft), 'retry_intervals', JSON.stringify(intervals));
   }
+  if (retryFor !== undefined) fields.push('retry_for', JSON.stringify(retryFor));
+  if (noRetryFor !== undefined) fields.push('no_retry_for', JSON.stringify(noRetryFor));
+  if (redeliver === false) fields.push('redeliver', '0');
   return {
     job: {
       id: jobId ?? newId(),
@@ -139,9 +166,11 @@ function newId(): string {
 /** Checks what can be checked without a call; `prepare` and `task` share it. */
 export function checkEnqueueOptions(given: EnqueueOptions): EnqueueOptions {
   const options = checkOptions(given, ENQUEUE_OPTIONS, 'enqueue');
-  const { jobId, timeout, ttl, resultTtl, failureTtl, description, atFront, retry } = options;
+  const { jobId, timeout, softTimeout, ttl, resultTtl, failureTtl, description, atFront, retry } = options;
   if (jobId !== undefined) checkJobId(jobId);
   if (timeout !== undefined) storedDuration(timeout, 'timeout');
+  if (softTimeout !== undefined)
+    softLimit(softTimeout, timeout === undefined ? -1 : storedDuration(timeout, 'timeout'));
   if (ttl !== undefined) storedDuration(ttl, 'ttl');
   if (resultTtl !== undefined) storedTtl(resultTtl, 'resultTtl');
   if (failureTtl !== undefined) storedTtl(failureTtl, 'failureTtl');
@@ -150,7 +179,39 @@ export function checkEnqueueOptions(given: EnqueueOptions): EnqueueOptions {
   }
   if (atFront !== undefined) checkFlag(atFront, 'atFront');
   if (retry !== undefined) retryPlan(retry);
+  for (const name of ['retryFor', 'noRetryFor'] as const) {
+    if (options[name] === undefined) continue;
+    checkErrorNames(options[name], name);
+    if (retry === undefined) throw new TypeError(`${name} needs retry: without it nothing is retried`);
+  }
+  if (options.redeliver !== undefined && !checkFlag(options.redeliver, 'redeliver') && retry !== undefined) {
+    throw new TypeError(
+      'redeliver: false and retry exclude each other: the one says never to run the job again',
+    );
+  }
   return options;
+}
+
+function checkErrorNames(names: unknown, what: string): void {
+  if (!Array.isArray(names) || names.length === 0) {
+    throw new TypeError(`${what} must be a list of at least one error's name, not ${quote(names)}`);
+  }
+  names.forEach((name: unknown, i) => {
+    if (typeof name !== 'string' || name === '')
+      throw new TypeError(`${what}[${i}] must be an error's name, such as 'TypeError', not ${quote(name)}`);
+  });
+}
+
+/** Seconds until a job's signal is aborted as a notice. */
+function softLimit(value: Duration, timeout: number): number {
+  const seconds = storedDuration(value, 'softTimeout');
+  if (seconds === -1) throw new RangeError('softTimeout must be at least 1 second, not -1: leave it out');
+  if (timeout !== -1 && seconds >= timeout) {
+    throw new RangeError(
+      `softTimeout must be less than the timeout, which is ${timeout} s, and not ${quote(value)}`,
+    );
+  }
+  return seconds;
 }
 
 /** What a queue sets where its options do not. */

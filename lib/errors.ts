@@ -176,6 +176,16 @@ export class JobTimeoutError extends JobError {
   }
 }
 
+/**
+ * The job ran longer than its `softTimeout`: the reason with which its `signal` is aborted while there is time left to
+ * clean up, or to give back what there is. The run itself goes on until its `timeout`.
+ */
+export class JobSoftTimeoutError extends JobError {
+  constructor(jobId: string, seconds: number) {
+    super('RQ_JOB_SOFT_TIMEOUT', jobId, `Job ${jobId} exceeded its softTimeout of ${seconds} s`);
+  }
+}
+
 /** The reason of a `signal` that is aborted because somebody asked the job to stop. */
 export class StopRequestedError extends JobError {
   constructor(jobId: string) {
@@ -183,14 +193,14 @@ export class StopRequestedError extends JobError {
   }
 }
 
-/** The reason of a `signal` that is aborted because the worker shuts down: the job goes back to its queue. */
+/**
+ * The reason of a `signal` that is aborted because the worker shuts down: the job goes back to its queue, or, with
+ * `redeliver: false`, fails with this.
+ */
 export class ShutdownError extends JobError {
-  constructor(jobId: string) {
-    super(
-      'RQ_SHUTDOWN',
-      jobId,
-      `The worker is shutting down: job ${jobId} goes back to the front of its queue`,
-    );
+  constructor(jobId: string, redeliver: boolean = true) {
+    const then = redeliver ? 'goes back to the front of its queue' : 'is not to be run again';
+    super('RQ_SHUTDOWN', jobId, `The worker is shutting down: job ${jobId} ${then}`);
   }
 }
 

@@ -10,6 +10,8 @@ export type { Json } from './json.ts';
 export { Queue, task } from './queue.ts';
 export type { EnqueueCall, EnqueueRest, QueueOptions, ResultOf, Task } from './queue.ts';
 export type { JobStatus } from './record.ts';
+export type { JobResult } from './results.ts';
+export { NonRetryableError, Retry } from './retry.ts';
 export type { RetryOptions } from './retry-plan.ts';
 export { Registry } from './registry.ts';
 export type { StatusMessage } from './status.ts';

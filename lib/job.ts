@@ -1,5 +1,4 @@
 /** A handle on one job: what was seen of it last, and what can be asked of it. */
-import { WAIT_RECHECK_MS } from './defaults.ts';
 import { parseDuration, type Duration } from './duration.ts';
 import { objectJson } from './enqueue-options.ts';
 import {
@@ -23,7 +22,8 @@ import {
   type JobStatus,
 } from './record.ts';
 import { parseErrorText } from './remote-error.ts';
-import type { StatusMessage } from './status.ts';
+import { resultsOf, type JobResult } from './results.ts';
+import { Watch, type StatusMessage } from './status.ts';
 import type { JobState, Store, Taken } from './store.ts';
 
 const CANCELABLE: ReadonlySet<string> = new Set(['queued', 'started', 'deferred', 'scheduled', 'canceled']);
@@ -176,6 +176,17 @@ export class Job<T = unknown> {
     }
   }
 
+  /**
+   * What came of each of its runs, the newest first, as far as it is kept: the last one, and the errors of up to ten before
+   * it (of Python's runs, the results as well).
+   * @throws {NoSuchJobError} where the job is gone.
+   */
+  async results(): Promise<JobResult[]> {
+    const kept = await this.#store.results(this.id);
+    if (kept === undefined) throw new NoSuchJobError(this.id);
+    return resultsOf(this.id, kept.hash, kept.entries);
+  }
+
   /** The job's status messages: first how it stands, then each change, until it has ended or is gone. */
   async *statuses(): AsyncGenerator<StatusMessage, void, undefined> {
     using watch = this.#watch();
@@ -228,25 +239,20 @@ export class Job<T = unknown> {
   }
 
   /**
-   * Ends a job that runs, here or in Python: its signal is aborted, and it becomes `stopped`.
-   * @throws {InvalidJobOperationError} where it does not run, or no worker hears the request.
+   * Ends a job that runs, here or in Python: its signal is aborted, and it becomes `stopped`. A Node worker that does not
+   * hear the request finds it when it renews the run's lease, 10 s later at most.
+   * @throws {InvalidJobOperationError} where it does not run, or its Python worker does not listen; {NoSuchJobError}.
    */
   async stop(): Promise<void> {
-    const fields = await this.#store.fetch(this.id);
-    if (fields === undefined) throw new NoSuchJobError(this.id);
-    const status = statusOf(fields);
-    const worker = textOf(fields, 'worker_name');
-    if (status !== 'started' || worker === undefined) {
-      throw new InvalidJobOperationError(
-        this.id,
-        `Job ${this.id} can't be stopped: it is ${status ?? 'of no status'}`,
-      );
+    const { was, worker, noticed } = await this.#store.requestStop(this.id);
+    if (was === 'gone') throw new NoSuchJobError(this.id);
+    if (was !== 'started') {
+      throw new InvalidJobOperationError(this.id, `Job ${this.id} can't be stopped: it is ${was}`);
     }
-    const heard = await this.#store.command(worker, { command: 'stop-job', job_id: this.id });
-    if (heard === 0) {
+    if (!noticed) {
       throw new InvalidJobOperationError(
         this.id,
-        `Job ${this.id} can't be stopped: its worker ${worker} does not listen. If it died, the job goes back to its queue soon`,
+        `Job ${this.id} can't be stopped: its worker ${worker === '' ? '(unknown)' : worker} does not listen`,
       );
     }
   }
@@ -309,39 +315,5 @@ export class Job<T = unknown> {
   /** Messages about this job, one after the other; `undefined` says to look. */
   #watch(): Watch {
     return new Watch(tell => this.#store.feed.listen(this.origin, this.id, tell));
-  }
-}
-
-/** A queue of status messages with one reader. */
-class Watch implements Disposable {
-  readonly #leave: () => void;
-  #messages: (StatusMessage | undefined)[] = [];
-  #wake: (() => void) | undefined;
-
-  constructor(listen: (tell: (message: StatusMessage | undefined) => void) => () => void) {
-    this.#leave = listen(message => {
-      this.#messages.push(message);
-      this.#wake?.();
-    });
-  }
-
-  /** The next message; `undefined` where messages may be missing, where none came for a while, or when `ms` are over. */
-  async next(ms: number): Promise<StatusMessage | undefined> {
-    if (this.#messages.length === 0) {
-      await new Promise<void>(resolve => {
-        // not unref'd: who waits for a job keeps the process alive
-        const timer = setTimeout(resolve, Math.max(0, Math.min(ms, WAIT_RECHECK_MS)));
-        this.#wake = (): void => {
-          clearTimeout(timer);
-          resolve();
-        };
-      });
-      this.#wake = undefined;
-    }
-    return this.#messages.shift();
-  }
-
-  [Symbol.dispose](): void {
-    this.#leave();
   }
 }

@@ -21,6 +21,11 @@ export interface Ended {
   readonly stream: string;
   /** Whether the result is short enough to go with the status message. */
   readonly publish: boolean;
+  /**
+   * What follows a failure: `plan`, the retries that the job's hash holds; `never`; or `<seconds>/<most>`, a run after so
+   * many seconds unless it has asked so often already. '' for other ends.
+   */
+  readonly again: string;
   /** What was thrown, where it did not finish. */
   readonly error?: unknown;
 }

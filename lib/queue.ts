@@ -240,7 +240,10 @@ export class Queue implements AsyncDisposable {
     }
     const name = randomUUID().replaceAll('-', '');
     // nobody renews this lease
-    const worker = new WorkerStore(this.#store.keys, name, [this.name], Math.max(LEASE, TIMEOUT * 2), true);
+    const worker = new WorkerStore(this.#store.keys, name, [this.name], {
+      lease: Math.max(LEASE, TIMEOUT * 2),
+      aside: true,
+    });
     await this.#store.enqueueAside(this.#keys, worker.claimsKey(0), job);
     const request = { claims: new Set([0]), strategy: 'default', want: 1 } as const;
     const { redis } = this.#link;

@@ -1,9 +1,12 @@
 /** Errors as text: how one is stored for people and for Python, and what is read back from it. */
 import { inspect, types } from 'node:util';
 import { RqError, type RemoteError } from './errors.ts';
+import { isNonRetryable, retryAsked } from './retry.ts';
 
 /** Characters of an error that are stored. */
 const MOST = 64 * 1024;
+/** Properties that are shown in another way, or say nothing more. */
+const SAID_ELSEWHERE: ReadonlySet<string> = new Set(['name', 'message', 'stack', 'cause']);
 /** Causes of causes that are shown. */
 const DEEPEST = 4;
 
@@ -33,10 +36,10 @@ function shown(error: Error, above: readonly Error[]): string {
   const own = named === 'Error' ? (error.constructor?.name ?? '') : String(named);
   const [name, message] = [own === '' ? 'Error' : own, String(told)];
   const lines = [message === '' ? name : `${name}: ${message}`];
-  if (error instanceof RqError) return lines.join('');
+  if (error instanceof RqError && !thrownByFunctions(error)) return lines.join('');
   const stack: unknown = error.stack;
   if (typeof stack === 'string') lines.push(...stack.split('\n').filter(line => /^\s+at /.test(line)));
-  const more = Object.entries(error).filter(([key]) => !['name', 'message', 'stack', 'cause'].includes(key));
+  const more = Object.entries(error).filter(([key]) => !SAID_ELSEWHERE.has(key));
   if (more.length > 0) lines.push(`    with ${inspected(Object.fromEntries(more))}`);
   const part = (value: unknown): string =>
     isError(value) ? shown(value, [...above, error]) : inspected(value);
@@ -46,6 +49,11 @@ function shown(error: Error, above: readonly Error[]): string {
     if (error.cause !== undefined) lines.push(`    [cause]: ${part(error.cause)}`);
   }
   return lines.join('\n');
+}
+
+/** Errors of ours that functions throw: their stacks show where. */
+function thrownByFunctions(error: RqError): boolean {
+  return isNonRetryable(error) || retryAsked(error) !== undefined;
 }
 
 function inspected(value: unknown): string {

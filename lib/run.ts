@@ -6,6 +6,7 @@ import {
   FunctionNotRegisteredError,
   InvalidJobError,
   InvalidResultError,
+  JobSoftTimeoutError,
   JobTimeoutError,
   LeaseLostError,
   ShutdownError,
@@ -26,10 +27,12 @@ import {
   type Fields,
 } from './record.ts';
 import { errorText } from './remote-error.ts';
+import { isRedeliverable, whatFollows } from './retry.ts';
 import type { Store } from './store.ts';
 
 /** What ends a run early, as the `reason` of its signal. */
-export type AbortReason = JobTimeoutError | StopRequestedError | ShutdownError | LeaseLostError;
+export type AbortReason =
+  JobSoftTimeoutError | JobTimeoutError | StopRequestedError | ShutdownError | LeaseLostError;
 
 export interface RunOptions {
   /** Seconds that a result is kept whose job does not say. */
@@ -88,6 +91,7 @@ export class Run {
   #controller: AbortController | undefined;
   #options: RunOptions = {};
   #timeout = -1;
+  #softTimeout = -1;
   #done: ((outcome: Outcome) => void) | undefined;
   #graceTimer: NodeJS.Timeout | undefined;
 
@@ -121,24 +125,33 @@ export class Run {
     return this.#reason;
   }
 
-  /** The first reason counts, but that the run was lost overrides all: then no outcome is to be handed in. */
+  /**
+   * The first reason counts, but that the run was lost overrides all: then no outcome is to be handed in. And a soft
+   * timeout, which only gives notice, leaves room for any other.
+   */
   abort(reason: AbortReason): void {
-    if (this.#reason !== undefined && !(reason instanceof LeaseLostError)) return;
-    const first = this.#reason === undefined;
+    const was = this.#reason;
+    const soft = was instanceof JobSoftTimeoutError;
+    if (was !== undefined && !soft && !(reason instanceof LeaseLostError)) return;
     this.#reason = reason;
-    if (!first) return;
-    if (this.#pending)
+    const ending = was === undefined || soft;
+    if (ending && this.#pending && !(reason instanceof JobSoftTimeoutError))
       this.#graceTimer = setTimeout(() => this.leave(), timerMs(this.#options.grace ?? GRACE));
-    this.#controller?.abort(reason);
+    // once only, as every signal: who listens for a soft timeout has been told
+    if (was === undefined) this.#controller?.abort(reason);
   }
 
   /**
-   * Aborts the run when its time is over. Whoever runs jobs calls this now and then: a timer for each run would be made
+   * Aborts the run when its time, or its soft time, is over. Whoever runs jobs calls this now and then: a timer for each run would be made
    * and cleared for nothing in nearly every case.
    */
   checkTime(): void {
-    if (this.#timeout > 0 && this.#pending && performance.now() - this.began >= this.#timeout * 1000) {
+    if (!this.#pending) return;
+    const seconds = (performance.now() - this.began) / 1000;
+    if (this.#timeout > 0 && seconds >= this.#timeout) {
       this.abort(new JobTimeoutError(this.jobId, this.#timeout));
+    } else if (this.#softTimeout > 0 && seconds >= this.#softTimeout && this.#reason === undefined) {
+      this.abort(new JobSoftTimeoutError(this.jobId, this.#softTimeout));
     }
   }
 
@@ -162,6 +175,7 @@ export class Run {
       this.#check();
       call = this.call;
       timeout = wholeNumberOf(this.jobId, this.fields, 'timeout') ?? TIMEOUT;
+      this.#softTimeout = wholeNumberOf(this.jobId, this.fields, 'soft_timeout') ?? -1;
       fn = functions.get(call.functionName);
       if (fn === undefined) {
         throw new FunctionNotRegisteredError(this.jobId, call.functionName, [...functions.keys()].toSorted());
@@ -198,15 +212,21 @@ export class Run {
 
   readonly #threw = (error: unknown): void => {
     this.checkTime();
-    if (this.#pending) this.#settle(this.#reason === undefined ? this.#failed(error) : this.#interrupted());
+    if (!this.#pending) return;
+    const reason = this.#reason;
+    if (reason === undefined) this.#settle(this.#failed(error));
+    else if (reason instanceof JobSoftTimeoutError) this.#settle(this.#failed(untangled(error, reason)));
+    else this.#settle(this.#interrupted());
   };
 
   readonly #returned = (value: unknown): void => {
     // a function that held up the event loop comes before the watchdog
     this.checkTime();
     if (!this.#pending) return;
-    // what ended in time although the worker shuts down has ended
-    const counts = this.#reason === undefined || this.#reason instanceof ShutdownError;
+    const reason = this.#reason;
+    // what ended in time, although the worker shuts down or notice was given, has ended
+    const counts =
+      reason === undefined || reason instanceof ShutdownError || reason instanceof JobSoftTimeoutError;
     this.#settle(counts ? this.#finished(value) : this.#interrupted());
   };
 
@@ -242,6 +262,7 @@ export class Run {
       text,
       stream: isPythons(this.fields) ? Buffer.from(text).toString('base64') : '',
       publish: text.length <= PUBLISH_LIMIT,
+      again: '',
     };
   }
 
@@ -249,7 +270,7 @@ export class Run {
   #interrupted(): Outcome {
     const reason = this.#reason;
     if (reason instanceof LeaseLostError) return 'lost';
-    if (reason instanceof ShutdownError) return 'returned';
+    if (reason instanceof ShutdownError && isRedeliverable(this.fields)) return 'returned';
     if (reason instanceof StopRequestedError) return this.#failed(reason, 'stopped');
     return this.#failed(reason);
   }
@@ -263,8 +284,14 @@ export class Run {
       // that field may be the very reason why the job fails
     }
     const stream = isPythons(this.fields) ? deflateSync(text).toString('base64') : '';
-    return { status, ttl, text, stream, publish: false, error };
+    const again = status === 'failed' ? whatFollows(error, this.fields) : '';
+    return { status, ttl, text, stream, publish: false, again, error };
   }
+}
+
+/** The reason itself where a function was ended by it: some wrap it in an error that says no more than "aborted". */
+function untangled(error: unknown, reason: AbortReason): unknown {
+  return error instanceof Error && error.name === 'AbortError' && error.cause === reason ? reason : error;
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

@@ -1,5 +1,6 @@
 /** Status messages: one subscribing connection a process, shared by all who wait. */
 import type { Link } from './connection.ts';
+import { WAIT_RECHECK_MS } from './defaults.ts';
 import type { Keys } from './keys.ts';
 import type { JobStatus } from './record.ts';
 
@@ -112,5 +113,39 @@ function parse(text: string): StatusMessage | undefined {
   } catch {
     // somebody else's message: the listener looks for itself
     return undefined;
+  }
+}
+
+/** A queue of status messages with one reader. */
+export class Watch implements Disposable {
+  readonly #leave: () => void;
+  #messages: (StatusMessage | undefined)[] = [];
+  #wake: (() => void) | undefined;
+
+  constructor(listen: (tell: StatusListener) => () => void) {
+    this.#leave = listen(message => {
+      this.#messages.push(message);
+      this.#wake?.();
+    });
+  }
+
+  /** The next message; `undefined` where messages may be missing, where none came for a while, or when `ms` are over. */
+  async next(ms: number): Promise<StatusMessage | undefined> {
+    if (this.#messages.length === 0) {
+      await new Promise<void>(resolve => {
+        // not unref'd: who waits for a job keeps the process alive
+        const timer = setTimeout(resolve, Math.max(0, Math.min(ms, WAIT_RECHECK_MS)));
+        this.#wake = (): void => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+      this.#wake = undefined;
+    }
+    return this.#messages.shift();
+  }
+
+  [Symbol.dispose](): void {
+    this.#leave();
   }
 }

@@ -12,11 +12,14 @@ import { enqueue } from './lua/enqueue.ts';
 import { fetch } from './lua/fetch.ts';
 import { forget } from './lua/forget.ts';
 import { listRegistry } from './lua/list-registry.ts';
+import { readResults } from './lua/read-results.ts';
 import { readState } from './lua/read-state.ts';
+import { requestStop } from './lua/request-stop.ts';
 import { requeue } from './lua/requeue.ts';
 import { saveMeta } from './lua/save-meta.ts';
 import type { Fields, JobStatus } from './record.ts';
 import { errorTextOf, toFields } from './record.ts';
+import type { StreamEntry } from './results.ts';
 import type { Argument } from './script.ts';
 import { Sender, type CallKind } from './sender.ts';
 import { StatusFeed } from './status.ts';
@@ -48,6 +51,13 @@ export interface Taken {
   readonly was: string;
   readonly worker: string;
   readonly executionId: string;
+}
+
+/** What a job was doing that was asked to stop, with whom, and whether that worker gets to know of it. */
+export interface StopRequest {
+  readonly was: string;
+  readonly worker: string;
+  readonly noticed: boolean;
 }
 
 export class Store {
@@ -161,6 +171,15 @@ export class Store {
     return states.map(reply => toState(reply as (Buffer | null | Buffer[])[]));
   }
 
+  /** All that is kept of a job's runs: fields of its hash, and its result stream, newest first; `undefined` where it is gone. */
+  async results(id: string): Promise<{ hash: Fields; entries: StreamEntry[] } | undefined> {
+    const call = { keys: { job: this.keys.job(id), results: this.keys.results(id) }, args: {} };
+    const [flat, entries] = (await this.#sender.send('read results', 'read', redis =>
+      readResults.runRaw(redis, call),
+    )) as [Buffer[], StreamEntry[]];
+    return flat.length === 0 ? undefined : { hash: toFields(flat), entries };
+  }
+
   /** Takes a job that has not ended out of its queue; answers what it was doing, `gone` where it is not there. */
   cancel(id: string, queue: string): Promise<Taken> {
     return this.#onItsQueue(queue, 'repeatable', 'cancel', (redis, unit) =>
@@ -217,6 +236,18 @@ export class Store {
     const call = { keys: { job: this.keys.job(id) }, args: { meta } };
     const saved = await this.#sender.send('save meta', 'repeatable', redis => saveMeta.run(redis, call));
     if (Number(saved) === 0) throw new NoSuchJobError(id);
+  }
+
+  /** Asks the worker of a job's run to end it. */
+  async requestStop(id: string): Promise<StopRequest> {
+    const call = {
+      keys: { job: this.keys.job(id) },
+      args: { id, command_prefix: this.keys.commandPrefix },
+    };
+    const [was, worker, heard, marked] = (await this.#sender.send('stop', 'repeatable', redis =>
+      requestStop.run(redis, call),
+    )) as [string, string, number | string, number | string];
+    return { was, worker, noticed: Number(heard) > 0 || Number(marked) > 0 };
   }
 
   /** Sends a worker a command; answers how many listened. */

@@ -70,6 +70,12 @@ export interface Report {
   readonly seconds: number;
 }
 
+/** What a renewal found, by execution id. */
+export interface Renewed {
+  readonly lost: readonly string[];
+  readonly stops: readonly string[];
+}
+
 export interface Swept {
   /** Whether this worker did the round; else another one does. */
   readonly held: boolean;
@@ -79,29 +85,33 @@ export interface Swept {
   readonly claims: number;
 }
 
+export interface WorkerStoreOptions {
+  /** Seconds that a run is the worker's own without a renewal. */
+  readonly lease?: number;
+  /** How often a lost job goes back to its queue, before the next loss fails it. */
+  readonly maxRecoveries?: number;
+  /** Takes what is in its claims and nothing else, suspended or not: so a job can be run at once where it is enqueued. */
+  readonly aside?: boolean;
+}
+
 export class WorkerStore {
   readonly keys: Keys;
   readonly worker: string;
   readonly queues: readonly string[];
   readonly #units: readonly (QueueKeys & { readonly claims: string })[];
-  /** Seconds that a run is this worker's without a renewal. */
   readonly lease: number;
+  readonly #maxRecoveries: number;
   /** Marks every execution id of this worker: 64 random bits. */
   readonly #tag: string = `n${randomBytes(8).toString('hex')}`;
   readonly #suspended: string;
   #calls = 0;
   #turn = 1;
 
-  /**
-   * `lease` is in seconds. A worker that is `aside` takes what is in its claims and nothing else, suspended or not: so a
-   * job can be run at once where it is enqueued.
-   */
   constructor(
     keys: Keys,
     worker: string,
     queues: readonly string[],
-    lease: number = LEASE,
-    aside: boolean = false,
+    { lease = LEASE, maxRecoveries = MAX_RECOVERIES, aside = false }: WorkerStoreOptions = {},
   ) {
     this.keys = keys;
     this.worker = worker;
@@ -113,6 +123,7 @@ export class WorkerStore {
     // the hash of a worker that never registers never exists
     this.#suspended = aside ? keys.worker(worker) : keys.suspended;
     this.lease = lease;
+    this.#maxRecoveries = maxRecoveries;
   }
 
   /** Seconds that the worker's hash outlives its last heartbeat. */
@@ -206,14 +217,15 @@ export class WorkerStore {
     });
   }
 
-  /** Renews the leases of these runs; answers the execution ids that are not the worker's any more. */
-  async renew(redis: Redis, runs: readonly RunRef[]): Promise<string[]> {
-    return (await renew.run(redis, {
+  /** Renews the leases of these runs; answers which are not the worker's any more, and which are asked to stop. */
+  async renew(redis: Redis, runs: readonly RunRef[]): Promise<Renewed> {
+    const [lost, stops] = (await renew.run(redis, {
       keys: {},
       queues: this.#units,
       args: { job_prefix: this.keys.jobPrefix, worker: this.worker, lease: this.lease + LEASE_MARGIN },
       rest: runs.flatMap(({ place, jobId, executionId }) => [place + 1, jobId, executionId]),
-    })) as string[];
+    })) as [string[], string[]];
+    return { lost, stops };
   }
 
   /** Gives runs back to the front of their queues, uncounted; answers how many were still the worker's. */
@@ -279,7 +291,7 @@ export class WorkerStore {
   async sweep(redis: Redis, queue: number, goOn: boolean): Promise<Swept> {
     const unit = this.#unit(queue);
     const [held, more, recovered, abandoned, claims] = (await sweep.run(redis, {
-      keys: { all: this.keys.queues },
+      keys: { all: this.keys.queues, workers: this.keys.workers },
       queues: [unit],
       args: {
         job_prefix: this.keys.jobPrefix,
@@ -294,7 +306,8 @@ export class WorkerStore {
         // a little less than the time between two rounds, so that the same worker may do the next one
         lock_ms: goOn ? 0 : Math.floor(SWEEP_MS * 0.9),
         margin: LEASE_MARGIN,
-        max_recoveries: MAX_RECOVERIES,
+        silent_ms: WORKER_TTL_MARGIN * 1000,
+        max_recoveries: this.#maxRecoveries,
         failure_ttl: FAILURE_TTL,
         most: SWEEP_BATCH,
         offset: Math.random().toFixed(6),
@@ -319,18 +332,19 @@ function groups(handIns: readonly HandIn[]): Argument[] {
   let last: HandIn | undefined;
   for (const handIn of handIns) {
     const { place, jobId, executionId, ended } = handIn;
-    const { status, ttl, text, stream, publish } = ended;
+    const { status, ttl, text, stream, publish, again } = ended;
     const alike =
       last !== undefined &&
       last.place === place &&
       last.ended.status === status &&
       last.ended.ttl === ttl &&
       last.ended.publish === publish &&
+      last.ended.again === again &&
       (last.ended.stream === '') === (stream === '');
     if (alike) all[counted] = (all[counted] as number) + 1;
     else {
       counted = all.length;
-      all.push(1, place + 1, status, ttl, publish ? '1' : '0', stream === '' ? '0' : '1');
+      all.push(1, place + 1, status, ttl, publish ? '1' : '0', stream === '' ? '0' : '1', again);
     }
     all.push(jobId, executionId, text);
     if (stream !== '') all.push(stream, handIn.seconds);

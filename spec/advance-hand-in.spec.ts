@@ -24,6 +24,7 @@ const finished = (text: string = '85', more: Partial<Ended> = {}): Ended => ({
   text,
   stream: '',
   publish: true,
+  again: '',
   ...more,
 });
 const failed = (text: string = 'Error: no', more: Partial<Ended> = {}): Ended => ({
@@ -31,6 +32,7 @@ const failed = (text: string = 'Error: no', more: Partial<Ended> = {}): Ended =>
   status: 'failed',
   ttl: 60,
   publish: false,
+  again: 'plan',
   ...more,
 });
 

@@ -143,7 +143,7 @@ describe('WorkerStore.renew', () => {
     const member = `1:${run?.executionId}`;
     await redis.client.zadd('rq:wip:a', 5, member);
     const before = await redisTime();
-    expect(await store.renew(link.redis, [run as RunRef])).toEqual([]);
+    expect(await store.renew(link.redis, [run as RunRef])).toEqual({ lost: [], stops: [] });
     const score = Number(await redis.client.zscore('rq:wip:a', member));
     expect(score).toBeGreaterThanOrEqual(before + 90 - 0.002);
     expect(score).toBeLessThan(before + 95);
@@ -157,7 +157,10 @@ describe('WorkerStore.renew', () => {
   ])('says that the run of a job is lost which %s', async (_, change) => {
     const [lost, kept] = await started(['1', '2']);
     await change('rq:job:1');
-    expect(await store.renew(link.redis, [lost as RunRef, kept as RunRef])).toEqual([lost?.executionId]);
+    expect(await store.renew(link.redis, [lost as RunRef, kept as RunRef])).toEqual({
+      lost: [lost?.executionId],
+      stops: [],
+    });
     expect(await redis.client.zrange('rq:wip:a', '0', '-1')).toEqual([`2:${kept?.executionId}`]);
   });
 

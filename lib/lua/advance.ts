@@ -10,7 +10,7 @@ import { announce, clock, keep, queueAgain, queueNames, release, retry, seconds 
  *
  * Rest: outcomes in groups that are alike. A group is the number of its outcomes, queue (from 1), status, seconds to keep
  * them (-1 for ever, 0 not at all), 1 where the result goes with the status message, 1 where there is a payload for the
- * result stream; then, for each outcome, job id, execution id, result or error text, and where there is a payload that and the
+ * result stream, what follows a failure (`plan`, `never`, or `<seconds>/<most>` as the function asked); then, for each outcome, job id, execution id, result or error text, and where there is a payload that and the
  * seconds that the run took.
  *
  * Reply: `[answers, jobs, dropped, more, turn, unusable, timestamp]`. An answer is 1 for accepted (also when handed in before), 2 and 3
@@ -86,7 +86,7 @@ local answers, ended, registered = {}, {}, {}
 local over, over_dependents = {}, {}
 local stream_type = { finished = '1', failed = '2', stopped = '3' }
 
-local function finish(i, id, run, status, ttl, text, stream, seconds, announced_text)
+local function finish(i, id, run, status, ttl, text, stream, seconds, announced_text, follows)
   local key = job_prefix .. id
   -- the worker as well: Python's claim leaves our execution id in place
   local fence = redis.pcall('HMGET', key, 'status', 'execution_id', 'worker_name')
@@ -94,7 +94,8 @@ local function finish(i, id, run, status, ttl, text, stream, seconds, announced_
   if fence[2] ~= run or fence[3] ~= worker then
     -- a failure after which the job was retried left its mark among the errors
     local errors = status == 'failed' and redis.call('HGET', key, 'errors')
-    return errors and string.find(errors, run, 1, true) and 2 or 0
+    if not errors or not string.find(errors, run, 1, true) then return 0 end
+    return fence[1] == 'scheduled' and 3 or 2
   end
   if fence[1] ~= 'started' then
     -- handed in before, and the reply was lost
@@ -107,7 +108,12 @@ local function finish(i, id, run, status, ttl, text, stream, seconds, announced_
   gone[#gone + 1] = id .. ':' .. run
   if status == 'failed' then
     redis.call('HSET', key, 'ended_at', timestamp(), 'exc_info', text)
-    local again = retry(key, id, queue(i).list, queue(i).scheduled)
+    local again
+    if follows == 'plan' then again = retry(key, id, queue(i).list, queue(i).scheduled)
+    else
+      local delay, most = string.match(follows, '^(%d+)/(%d+)$')
+      again = delay and run_as_asked(key, id, queue(i).list, queue(i).scheduled, tonumber(delay), tonumber(most))
+    end
     if again then
       announce(names[i], id, again, worker)
       return again == 'queued' and 2 or 3
@@ -147,14 +153,14 @@ end
 local at, last = rest, #ARGV
 while at < last do
   local count, i, status, ttl = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), ARGV[at + 2], tonumber(ARGV[at + 3])
-  local published, streamed = ARGV[at + 4] == '1', ARGV[at + 5] == '1'
+  local published, streamed, follows = ARGV[at + 4] == '1', ARGV[at + 5] == '1', ARGV[at + 6]
   local width = streamed and 5 or 3
-  at = at + 6
+  at = at + 7
   for n = 1, count do
     if usable(i) then
       local text = ARGV[at + 2]
       answers[#answers + 1] = finish(i, ARGV[at], ARGV[at + 1], status, ttl, text, streamed and ARGV[at + 3],
-        streamed and ARGV[at + 4], published and text)
+        streamed and ARGV[at + 4], published and text, follows)
     else
       answers[#answers + 1] = -1
     end

@@ -129,17 +129,37 @@ local function live(key)
 end
 local function queue_again(key, id, list, at_front)
   remember_error(key)
-  redis.call('HDEL', key, 'result', 'exc_info', 'execution_id', 'started_at', 'ended_at', 'worker_name')
+  redis.call('HDEL', key, 'result', 'exc_info', 'execution_id', 'started_at', 'ended_at', 'worker_name', 'stop_requested')
   redis.call('HSET', key, 'status', 'queued', 'enqueued_at', timestamp())
   redis.call(at_front and 'LPUSH' or 'RPUSH', list, id)
   live(key)
 end`;
 
 /**
- * `retry(key, id, list, scheduled)` carries out the plan that a failed job's hash holds, as RQ's `Job.retry` does:
- * answers `queued`, `scheduled`, or nil where no retry is left. Needs `queueAgain`.
+ * `retry(key, id, list, scheduled)` carries out the plan that a failed job's hash holds, as RQ's `Job.retry` does, and
+ * `run_as_asked(key, id, list, scheduled, delay, most)` what its function asked for, as RQ does with a `Retry` that is
+ * returned. Both answer `queued`, `scheduled`, or nil where it does not run again. Needs `queueAgain`.
  */
 export const retry = `
+local function run_again(key, id, list, scheduled, interval, at_front)
+  if interval <= 0 then
+    queue_again(key, id, list, at_front)
+    return 'queued'
+  end
+  remember_error(key)
+  redis.call('HDEL', key, 'result', 'exc_info', 'execution_id', 'stop_requested')
+  redis.call('HSET', key, 'status', 'scheduled')
+  live(key)
+  redis.call('ZADD', scheduled, string.format('%d', math.floor(now + interval)), id)
+  return 'scheduled'
+end
+local function run_as_asked(key, id, list, scheduled, delay, most)
+  local asked = redis.call('HMGET', key, 'number_of_retries', 'enqueue_at_front_on_retry')
+  local times = tonumber(asked[1] or '') or 0
+  if times >= most or delay > 0 and type(redis.pcall('ZCARD', scheduled)) == 'table' then return nil end
+  redis.call('HSET', key, 'number_of_retries', string.format('%d', times + 1))
+  return run_again(key, id, list, scheduled, delay, asked[2] == '1')
+end
 local function retry(key, id, list, scheduled)
   local plan = redis.call('HMGET', key, 'retries_left', 'retry_intervals', 'enqueue_at_front_on_retry')
   local left = tonumber(plan[1] or '')
@@ -151,16 +171,7 @@ local function retry(key, id, list, scheduled)
   end
   if interval > 0 and type(redis.pcall('ZCARD', scheduled)) == 'table' then return nil end
   redis.call('HSET', key, 'retries_left', string.format('%d', left - 1))
-  if interval <= 0 then
-    queue_again(key, id, list, plan[3] == '1')
-    return 'queued'
-  end
-  remember_error(key)
-  redis.call('HDEL', key, 'result', 'exc_info', 'execution_id')
-  redis.call('HSET', key, 'status', 'scheduled')
-  live(key)
-  redis.call('ZADD', scheduled, string.format('%d', math.floor(now + interval)), id)
-  return 'scheduled'
+  return run_again(key, id, list, scheduled, interval, plan[3] == '1')
 end`;
 
 /**

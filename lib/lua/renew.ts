@@ -2,7 +2,10 @@
 import { Script } from '../script.ts';
 import { clock } from './parts.ts';
 
-/** Rest, for each run: queue (from 1), job id, execution id. Reply: the execution ids that are lost. */
+/**
+ * Rest, for each run: queue (from 1), job id, execution id. Reply: `[lost, stops]`: the execution ids that are lost, and those
+ * that are asked to stop.
+ */
 export const renew: Script<never, 'started', 'job_prefix' | 'worker' | 'lease'> = new Script({
   name: 'renew',
   queueKeys: ['started'],
@@ -10,17 +13,18 @@ export const renew: Script<never, 'started', 'job_prefix' | 'worker' | 'lease'> 
   parts: [clock],
   allowOom: true,
   body: `
-local lost = {}
+local lost, stops = {}, {}
 local lease_end = now + tonumber(lease)
 for at = rest, #ARGV, 3 do
   local started, id, run = queue(tonumber(ARGV[at])).started, ARGV[at + 1], ARGV[at + 2]
-  local held = redis.pcall('HMGET', job_prefix .. id, 'status', 'execution_id', 'worker_name')
+  local held = redis.pcall('HMGET', job_prefix .. id, 'status', 'execution_id', 'worker_name', 'stop_requested')
   if not held.err and held[1] == 'started' and held[2] == run and held[3] == worker then
     redis.pcall('ZADD', started, lease_end, id .. ':' .. run)
+    if held[4] == run then stops[#stops + 1] = run end
   else
     redis.pcall('ZREM', started, id .. ':' .. run)
     lost[#lost + 1] = run
   end
 end
-return lost`,
+return { lost, stops }`,
 });

@@ -9,11 +9,13 @@ import { announce, clock, keep, queueAgain, release, retry, seconds, sound } fro
  * A run of ours is past its lease when its score less `margin` is; a run of Python's when its score is, and then RQ's
  * rule holds: it is retried if any retry is left, and failed else. At most `most` members are looked at.
  *
+ * The claims of a worker go back once its hash has less than `silent_ms` left to live.
+ *
  * Reply: `[1 when the round is this caller's, 1 when there is more to do, recovered, abandoned, claims returned]`,
  * of which `recovered` and `abandoned` are lists of ids.
  */
 export const sweep: Script<
-  'all',
+  'all' | 'workers',
   | 'list'
   | 'intermediate'
   | 'started'
@@ -22,7 +24,8 @@ export const sweep: Script<
   | 'canceled'
   | 'scheduled'
   | 'claimants'
-  | 'janitor',
+  | 'janitor'
+  | 'workers',
   | 'job_prefix'
   | 'status_prefix'
   | 'list_prefix'
@@ -34,6 +37,7 @@ export const sweep: Script<
   | 'sweeper'
   | 'lock_ms'
   | 'margin'
+  | 'silent_ms'
   | 'max_recoveries'
   | 'failure_ttl'
   | 'most'
@@ -42,7 +46,7 @@ export const sweep: Script<
   | 'error_bytes'
 > = new Script({
   name: 'sweep',
-  keys: ['all'],
+  keys: ['all', 'workers'],
   queueKeys: [
     'list',
     'intermediate',
@@ -53,6 +57,7 @@ export const sweep: Script<
     'scheduled',
     'claimants',
     'janitor',
+    'workers',
   ],
   args: [
     'job_prefix',
@@ -66,6 +71,7 @@ export const sweep: Script<
     'sweeper',
     'lock_ms',
     'margin',
+    'silent_ms',
     'max_recoveries',
     'failure_ttl',
     'most',
@@ -88,17 +94,32 @@ redis.call('ZREMRANGEBYSCORE', q.failed, 0, text_of(now))
 
 -- ---- runs whose worker was not heard of for a lease
 local recovered, abandoned = {}, {}
-local function abandon(key, id, reason, ttl, worker)
+local function give_up(key, id, status, reason, ttl, worker)
   if ttl == 0 then
     redis.call('DEL', key)
   else
-    redis.call('HSET', key, 'status', 'failed', 'ended_at', timestamp(), 'exc_info', reason)
+    redis.call('HSET', key, 'status', status, 'ended_at', timestamp(), 'exc_info', reason)
     redis.call('ZADD', q.failed, expiry(ttl), id)
     keep(key, ttl)
   end
-  announce(queue_name, id, 'failed', worker)
-  release(id, 'failed', ttl)
+  announce(queue_name, id, status, worker)
+  release(id, status, ttl)
+end
+local function abandon(key, id, reason, ttl, worker)
+  give_up(key, id, 'failed', 'AbandonedJobError: ' .. reason, ttl, worker)
   abandoned[#abandoned + 1] = id
+end
+-- the workers that lost the job's earlier runs, as far as the errors of these are kept
+local function losers(key, last)
+  local known, errors = pcall(cjson.decode, redis.call('HGET', key, 'errors') or '[]')
+  local workers = {}
+  for _, entry in ipairs(known and type(errors) == 'table' and errors or {}) do
+    if type(entry) == 'table' and string.sub(tostring(entry.error), 1, 18) == 'AbandonedJobError:' then
+      workers[#workers + 1] = tostring(entry.worker)
+    end
+  end
+  workers[#workers + 1] = last
+  return table.concat(workers, ', ')
 end
 local function python_runs(id)
   local runs = redis.pcall('ZRANGE', executions_prefix .. id, 0, -1)
@@ -114,7 +135,8 @@ local function recover(member)
   local ours = string.sub(run, 1, 1) == 'n'
   redis.call('ZREM', q.started, member)
   local key = job_prefix .. id
-  local held = redis.pcall('HMGET', key, 'status', 'execution_id', 'recoveries', 'failure_ttl', 'worker_name')
+  local held = redis.pcall('HMGET', key, 'status', 'execution_id', 'recoveries', 'failure_ttl', 'worker_name',
+    'redeliver', 'stop_requested')
   if held.err then return end
   if ours then
     if held[1] ~= 'started' or held[2] ~= run then return end
@@ -136,14 +158,22 @@ local function recover(member)
       recovered[#recovered + 1] = id
       return
     end
-    return abandon(key, id, 'AbandonedJobError: the run was not heard of for longer than its lifetime', ttl, held[5])
+    return abandon(key, id, 'the run was not heard of for longer than its lifetime', ttl, held[5])
   end
+  local worker = held[5] or 'an unknown worker'
+  if held[7] == run then
+    return give_up(key, id, 'stopped', 'StopRequestedError: Job ' .. id .. ' was asked to stop; its worker, ' .. worker ..
+      ', was lost meanwhile', ttl, held[5])
+  end
+  local lost = 'worker ' .. worker .. ' died, or was away for longer than its lease'
+  if held[6] == '0' then return abandon(key, id, lost .. '; redeliver: false', ttl, held[5]) end
   local recoveries = (tonumber(held[3] or '') or 0) + 1
   redis.call('HSET', key, 'recoveries', recoveries)
   if recoveries > tonumber(max_recoveries) then
-    return abandon(key, id, 'AbandonedJobError: the job was given back by ' .. max_recoveries ..
-      ' workers that died or were away too long, and now lost again, last by ' .. (held[5] or 'an unknown worker'), ttl, held[5])
+    return abandon(key, id, 'the job was lost ' .. recoveries .. ' times, of which ' .. max_recoveries ..
+      ' are made good, by workers that died or were away for longer than their lease: ' .. losers(key, worker), ttl, held[5])
   end
+  redis.call('HSET', key, 'ended_at', timestamp(), 'exc_info', 'AbandonedJobError: ' .. lost)
   queue_again(key, id, q.list, true)
   announce(queue_name, id, 'queued')
   recovered[#recovered + 1] = id
@@ -168,16 +198,21 @@ local returned = 0
 for _, name in ipairs(redis.call('SMEMBERS', q.claimants)) do
   local worker = worker_prefix .. name
   -- a worker that has signed off has a hash for a minute more
-  if redis.call('EXISTS', worker) == 0 or redis.call('HEXISTS', worker, 'death') == 1 then
-    local claims = worker .. claims_suffix
-    while returned < limit do
-      local moved = redis.pcall('LMOVE', claims, q.list, 'RIGHT', 'LEFT')
-      if not moved or type(moved) == 'table' then
+  local gone = redis.call('EXISTS', worker) == 0 or redis.call('HEXISTS', worker, 'death') == 1
+  -- not heard of for a lease: what it has claimed goes back, and it may still come to claim more
+  local silent = gone or redis.call('PTTL', worker) < tonumber(silent_ms)
+  while silent and returned < limit do
+    local moved = redis.pcall('LMOVE', worker .. claims_suffix, q.list, 'RIGHT', 'LEFT')
+    if not moved or type(moved) == 'table' then
+      if gone then
         redis.call('SREM', q.claimants, name)
-        break
+        -- RQ's maintenance does so too, where a Python worker listens
+        redis.pcall('SREM', q.workers, worker)
+        redis.pcall('SREM', workers, worker)
       end
-      returned = returned + 1
+      break
     end
+    returned = returned + 1
   end
 end
 

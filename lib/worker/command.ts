@@ -10,6 +10,8 @@ export interface CommandHandlers {
   readonly stopJob: (jobId: string) => void;
   /** A run is not the job's any more: the job was canceled or deleted. */
   readonly dropExecution: (executionId: string) => void;
+  /** After a loss of the connection: what was sent meanwhile was not heard. */
+  readonly missed: () => void;
   readonly warn: (text: string) => void;
 }
 
@@ -19,6 +21,7 @@ export class Commands {
   readonly #channel: string;
   readonly #handlers: CommandHandlers;
   #pings: NodeJS.Timeout | undefined;
+  #subscribed = false;
 
   constructor(link: Link, channel: string, handlers: CommandHandlers) {
     this.#link = link;
@@ -44,6 +47,8 @@ export class Commands {
   async #subscribe(): Promise<void> {
     try {
       await this.#link.redis.subscribe(this.#channel);
+      if (this.#subscribed) this.#handlers.missed();
+      this.#subscribed = true;
     } catch (error) {
       if (this.#link.usable) this.#handlers.warn(`No commands can be received: ${String(error)}`);
     }

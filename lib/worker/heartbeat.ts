@@ -13,6 +13,8 @@ export interface HeartbeatHooks {
   readonly state: () => Pick<Report, 'state' | 'currentJob'>;
   readonly runs: () => readonly RunRef[];
   readonly lost: (executionId: string) => void;
+  /** Somebody asked for the run's end. */
+  readonly stop: (executionId: string) => void;
   readonly failed: (error: unknown) => void;
 }
 
@@ -74,6 +76,11 @@ export class Heartbeat {
     }
   }
 
+  /** Renews at the next look instead of when it is time: messages to the worker may have been missed. */
+  hurry(): void {
+    this.#renewedAt = -Infinity;
+  }
+
   /** Counts a run that ended, after `seconds`. */
   count(finished: boolean, seconds: number): void {
     if (finished) this.#finished++;
@@ -122,8 +129,9 @@ export class Heartbeat {
     const runs = this.#hooks.runs();
     for (let first = 0; first < runs.length; first += RENEW_BATCH) {
       const part = runs.slice(first, first + RENEW_BATCH);
-      const lost = await this.#link.within(REPLY_MS, redis => this.#store.renew(redis, part));
+      const { lost, stops } = await this.#link.within(REPLY_MS, redis => this.#store.renew(redis, part));
       for (const executionId of lost) this.#hooks.lost(executionId);
+      for (const executionId of stops) this.#hooks.stop(executionId);
     }
     this.#renewedAt = sentAt;
   }

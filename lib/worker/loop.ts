@@ -5,6 +5,7 @@ import { ADVANCE_BATCH, REPLY_MS, WATCH_MS } from '../defaults.ts';
 import { LeaseLostError, ShutdownError, StopRequestedError } from '../errors.ts';
 import type { FunctionTable } from '../functions.ts';
 import type { Outcome, RunRef } from '../outcome.ts';
+import { isRedeliverable } from '../retry.ts';
 import { Run, type RunOptions } from '../run.ts';
 import type { Store } from '../store.ts';
 import type { AdvanceReply, DequeueStrategy, WorkerStore } from '../worker-store.ts';
@@ -142,9 +143,15 @@ export class Loop {
   /** Aborts what runs, so that it goes back to its queue: after the grace, or at once. */
   giveUp(atOnce: boolean): void {
     for (const run of this.#running.all()) {
-      run.abort(new ShutdownError(run.jobId));
+      run.abort(new ShutdownError(run.jobId, isRedeliverable(run.fields)));
       if (atOnce) run.leave();
     }
+  }
+
+  /** Ends one run that somebody asked to stop. */
+  stopRun(executionId: string): void {
+    const run = this.#find(executionId);
+    run?.abort(new StopRequestedError(run.jobId));
   }
 
   /** Ends one job's runs, or with '' all. */
@@ -156,8 +163,12 @@ export class Loop {
 
   /** A run is not the job's any more. */
   lose(executionId: string): void {
-    const run = this.#running.all().find(running => running.executionId === executionId);
+    const run = this.#find(executionId);
     run?.abort(new LeaseLostError(run.jobId));
+  }
+
+  #find(executionId: string): Run | undefined {
+    return this.#running.all().find(run => run.executionId === executionId);
   }
 
   /** Ends now, whatever is still to be handed in. */

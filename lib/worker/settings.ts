@@ -1,7 +1,15 @@
 /** What a worker is told, checked and with its defaults. */
 import { randomUUID } from 'node:crypto';
 import type { ConnectionOption } from '../connection.ts';
-import { CONCURRENCY, GRACE, LEASE, LEAST_LEASE, RESULT_TTL, SHUTDOWN_TIMEOUT } from '../defaults.ts';
+import {
+  CONCURRENCY,
+  GRACE,
+  LEASE,
+  LEAST_LEASE,
+  MAX_RECOVERIES,
+  RESULT_TTL,
+  SHUTDOWN_TIMEOUT,
+} from '../defaults.ts';
 import { parseDuration, storedTtl, type Duration } from '../duration.ts';
 import { register, type FunctionSource, type FunctionTable, type TaskFunction } from '../functions.ts';
 import { checkCount, checkFlag, checkKnown, checkName, checkOptions, messageOf, quote } from '../options.ts';
@@ -30,6 +38,11 @@ export interface WorkerOptions {
    * back on their queues this long, and a sweep of 5 s, later.
    */
   readonly lease?: Duration;
+  /**
+   * How often a job whose worker was lost goes back to its queue; the next loss fails it with `AbandonedJobError`. 3 by
+   * default. What counts is what the worker was told that finds the loss.
+   */
+  readonly maxRecoveries?: number;
   /** Order of the queues: strictly as given (`default`), each in turn (`round_robin`), or by chance (`random`). */
   readonly dequeueStrategy?: DequeueStrategy;
   /** Works on a Redis that may evict keys, and so lose jobs. `false` by default. */
@@ -53,6 +66,7 @@ export interface WorkerSettings {
   readonly shutdownTimeout: number;
   readonly grace: number;
   readonly lease: number;
+  readonly maxRecoveries: number;
   readonly allowEviction: boolean;
   readonly logger: Logger | undefined;
   readonly logDescriptions: boolean;
@@ -68,6 +82,7 @@ const WORKER_OPTIONS = [
   'shutdownTimeout',
   'grace',
   'lease',
+  'maxRecoveries',
   'dequeueStrategy',
   'allowEviction',
   'logger',
@@ -104,6 +119,7 @@ export function checkWorker(
     shutdownTimeout: parseDuration(given.shutdownTimeout ?? SHUTDOWN_TIMEOUT, 'shutdownTimeout'),
     grace: parseDuration(given.grace ?? GRACE, 'grace'),
     lease,
+    maxRecoveries: checkCount(given.maxRecoveries ?? MAX_RECOVERIES, 'maxRecoveries', 0),
     allowEviction: checkFlag(given.allowEviction ?? false, 'allowEviction'),
     logger: given.logger === undefined ? undefined : checkLogger(given.logger),
     logDescriptions: checkFlag(given.logDescriptions ?? true, 'logDescriptions'),

@@ -133,18 +133,21 @@ export class Worker extends EventEmitter<WorkerEvents> {
     this.#links = [link, control, commandLink];
     this.#report(link);
     const jobs = new Store(control, this.#keys);
-    const store = new WorkerStore(this.#keys, this.name, this.queues, this.#settings.lease);
+    const { lease, maxRecoveries } = this.#settings;
+    const store = new WorkerStore(this.#keys, this.name, this.queues, { lease, maxRecoveries });
     const channel = this.#keys.commandChannel(this.name);
     const commands = new Commands(commandLink, channel, {
       shutdown: () => void this.stop(),
       stopJob: jobId => this.#loop?.stopJob(jobId),
       dropExecution: executionId => this.#loop?.lose(executionId),
+      missed: () => heartbeat.hurry(),
       warn: text => this.emit('warning', text),
     });
     const heartbeat = new Heartbeat(store, control, {
       state: () => this.#state(),
       runs: () => this.#loop?.runs() ?? [],
       lost: executionId => this.#loop?.lose(executionId),
+      stop: executionId => this.#loop?.stopRun(executionId),
       failed: error => this.#failed(error),
     });
     const janitor = new Janitor(store, control, {

@@ -82,7 +82,7 @@ describe('Waits of a worker that may not wait', () => {
   function makeWaits(mayWait: () => boolean): { waits: Waits; told: number[] } {
     const told: number[] = [];
     // the shortest lease: so its reads are short too
-    const store = new WorkerStore(new Keys(), 'w1', ['a', 'b'], 3);
+    const store = new WorkerStore(new Keys(), 'w1', ['a', 'b'], { lease: 3 });
     const waits = new Waits(store, link, place => told.push(place), mayWait);
     opened.push(waits);
     return { waits, told };

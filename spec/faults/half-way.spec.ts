@@ -59,8 +59,8 @@ describe('a batch of outcomes of which one job’s ttl can’t be read, and that
     const { jobs } = await store.advance(link.redis, { ...none, want: 4 });
     const of = (id: string): Ended =>
       id === 'bad'
-        ? { status: 'failed', ttl: 60, text: 'Error: no', stream: '', publish: false }
-        : { status: 'finished', ttl: 500, text: '1', stream: '', publish: true };
+        ? { status: 'failed', ttl: 60, text: 'Error: no', stream: '', publish: false, again: 'plan' }
+        : { status: 'finished', ttl: 500, text: '1', stream: '', publish: true, again: '' };
     const handIns = jobs.map(({ place, jobId, executionId }) => ({
       place,
       jobId,

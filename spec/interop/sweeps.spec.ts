@@ -28,7 +28,7 @@ const SWEEPS: readonly (readonly [name: string, code: string])[] = [
   ['Group.clean_registries', 'Group.clean_registries(connection=c)'],
   ['Worker.all', 'Worker.all(connection=c); Worker.all(queue=queue("q"))'],
 ];
-const DONE: Ended = { status: 'finished', ttl: 500, text: '"done"', stream: '', publish: false };
+const DONE: Ended = { status: 'finished', ttl: 500, text: '"done"', stream: '', publish: false, again: '' };
 const report = { state: 'busy', currentJob: 'fresh', finished: 0, failed: 0, seconds: 0 } as const;
 
 describe.each(VERSIONS)('Python RQ %s sweeps', version => {
@@ -65,7 +65,7 @@ REGISTRIES = [StartedJobRegistry, FinishedJobRegistry, FailedJobRegistry, Deferr
   /** Enqueues a job and takes it; its lease ends in so many seconds. */
   async function start(jobId: string, lease: number): Promise<{ store: WorkerStore; run: RunRef }> {
     await q.enqueue('f', [], { jobId, atFront: true });
-    const store = new WorkerStore(new Keys(), 'node', ['q'], lease);
+    const store = new WorkerStore(new Keys(), 'node', ['q'], { lease });
     const request = { handIns: [], want: 1, claims: new Set<number>(), strategy: 'default' } as const;
     const [run] = (await store.advance(link.redis, request)).jobs;
     expect(run?.jobId).toBe(jobId);
@@ -149,7 +149,7 @@ Group.create(connection=c, name='g')._add_jobs([job('late')], c.pipeline())`);
   it('and leaves a run that is renewed, however old it is', async () => {
     const old = await start('old', 30);
     await redis.client.zadd('rq:wip:q', 1, `old:${old.run.executionId}`);
-    expect(await old.store.renew(link.redis, [old.run])).toEqual([]);
+    expect(await old.store.renew(link.redis, [old.run])).toEqual({ lost: [], stops: [] });
     await python.run(`${WORKER}.run_maintenance_tasks()`);
     expect(await finish(old)).toBe('accepted');
   });

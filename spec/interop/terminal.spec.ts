@@ -260,7 +260,7 @@ describe.each(VERSIONS)('a Python RQ %s worker on a terminal', version => {
       'recovered from a worker that died',
       async () => {
         const job = await later.enqueue('tasks.echo', ['x'], { atFront: true });
-        const store = new WorkerStore(new Keys(), 'dead', [later.name], -30);
+        const store = new WorkerStore(new Keys(), 'dead', [later.name], { lease: -30 });
         const request = { handIns: [], want: 1, claims: new Set<number>(), strategy: 'default' } as const;
         expect((await store.advance(link.redis, request)).jobs).toMatchObject([{ jobId: job.id }]);
         expect(await store.sweep(link.redis, 0, true)).toMatchObject({ recovered: [job.id] });

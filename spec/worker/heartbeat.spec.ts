@@ -181,6 +181,7 @@ describe('Heartbeat', () => {
       state: () => ({ state: 'idle', currentJob: '' }),
       runs: () => [],
       lost: () => {},
+      stop: () => {},
       failed: () => {},
       ...hooks,
     });
