@@ -3,6 +3,7 @@ import { Redis, type RedisOptions } from 'ioredis';
 import { DEADLINE_MS, REDIS_URL } from './defaults.ts';
 import { ConnectionError } from './errors.ts';
 import { quote } from './options.ts';
+import { refusalOf, saidBy, withoutCommand } from './refusal.ts';
 
 /** An ioredis client, a `redis://` or `rediss://` URL, or ioredis' own options. */
 export type ConnectionOption = Redis | RedisOptions | string;
@@ -59,7 +60,10 @@ export class Link {
     this.address = addressOf(redis.options);
     if (!owned) return;
     redis.options.retryStrategy = attempt => this.#retryDelay(attempt);
-    redis.on('error', error => (this.lastError = withoutCommand(error)));
+    redis.on('error', error => {
+      this.lastError = withoutCommand(error);
+      this.#wake?.();
+    });
     // an idle connection keeps no script from ending: what is under way holds a timer of its own
     if (!persistent) redis.on('connect', () => redis.stream.unref());
   }
@@ -105,8 +109,14 @@ export class Link {
     await this.#connecting;
   }
 
+  /** Whether Redis refused the last attempt, for something that does not pass: a wrong password. */
+  get #turnedAway(): boolean {
+    return refusalOf(this.lastError)?.passes === false;
+  }
+
   async #connect(): Promise<void> {
     const { redis } = this;
+    this.lastError = undefined;
     const began = performance.now();
     const turn = (): void => this.#wake?.();
     // the timer is not unref'd: it is what keeps a script alive while it waits
@@ -118,6 +128,7 @@ export class Link {
       while (!this.usable) {
         if (this.#closed || (redis.status === 'end' && !this.#owned)) throw this.#unreachable();
         if (performance.now() - began >= this.deadlineMs - 1) throw this.#unreachable();
+        if (this.#turnedAway) throw this.#unreachable();
         const changed = new Promise<void>(resolve => (this.#wake = resolve));
         if (redis.status === 'wait' || redis.status === 'end') this.#start();
         await changed;
@@ -167,10 +178,16 @@ export class Link {
 
   #unreachable(): ConnectionError {
     const cause = this.lastError;
-    const why = cause === undefined ? '' : `: ${cause.message === '' ? cause.name : cause.message}`;
+    const why = cause === undefined ? '' : `: ${cause.message === '' ? cause.name : saidBy(cause)}`;
     const options = cause === undefined ? undefined : { cause };
     if (this.#closed || this.redis.status === 'end') {
       return new ConnectionError(`The connection to Redis at ${this.address} is closed${why}`, options);
+    }
+    if (this.#turnedAway) {
+      return new ConnectionError(
+        `Redis at ${this.address} refused the connection; nothing was sent${why}`,
+        options,
+      );
     }
     return new ConnectionError(
       `No connection to Redis at ${this.address} within ${this.deadlineMs} ms; nothing was sent${why}`,
@@ -225,10 +242,4 @@ function addressOf(options: RedisOptions): string {
     return `${options.name ?? 'master'} (Sentinel ${hosts.join(', ')})`;
   }
   return options.path ?? `${options.host ?? '127.0.0.1'}:${options.port ?? 6379}`;
-}
-
-/** An error without the command that it answers: that holds a password, or the arguments of a job. */
-export function withoutCommand(error: Error): Error {
-  if ('command' in error) delete error.command;
-  return error;
 }

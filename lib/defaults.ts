@@ -54,6 +54,14 @@ export const GRACE = 5;
 export const SHUTDOWN_TIMEOUT = 25;
 /** Milliseconds without a reply after which a worker's link counts as dead. */
 export const REPLY_MS = 15_000;
+/**
+ * An outcome that Redis did not take so often is sent by itself from then on, and given up after so many times, while Redis
+ * takes what else the worker sends.
+ */
+export const OUTCOME_ALONE = 3;
+export const OUTCOME_TRIES = 20;
+/** Characters of outcomes that a worker keeps for Redis before it takes no more jobs. */
+export const OUTCOMES_KEPT: number = 64 * 1024 * 1024;
 /** How long one blocking read waits at the server. */
 export const BLOCK = 10;
 /** Milliseconds to the first retry after an error of Redis, doubled each time up to the second. */

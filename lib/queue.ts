@@ -1,7 +1,6 @@
 /** A queue: where jobs are put and looked up. */
-import { randomUUID } from 'node:crypto';
 import { Link, type ConnectionOption } from './connection.ts';
-import { LEASE, QUEUE, TIMEOUT, WATCH_MS } from './defaults.ts';
+import { QUEUE } from './defaults.ts';
 import type { Duration } from './duration.ts';
 import {
   prepare,
@@ -21,12 +20,10 @@ import {
 import { Job } from './job.ts';
 import { Keys, type QueueKeys } from './keys.ts';
 import { checkCount, checkFlag, checkJobId, checkName, checkOptions, quote } from './options.ts';
-import type { Outcome } from './outcome.ts';
 import type { Fields } from './record.ts';
 import { Registry } from './registry.ts';
-import { Run } from './run.ts';
+import { runNow } from './run-now.ts';
 import { Store } from './store.ts';
-import { WorkerStore } from './worker-store.ts';
 
 /** What a job's handle gives for what its function gives: nothing becomes `null`, as in JSON. */
 export type ResultOf<F extends TaskFunction> = Nullish<Awaited<ReturnType<F>>>;
@@ -231,35 +228,15 @@ export class Queue implements AsyncDisposable {
     return new Job(this.#store, job.id, new LocalFields(this.name, job.fields));
   }
 
-  /** The job goes past the list, through a claims list of its own, so that no worker can take it. */
-  async #runNow(fn: TaskFunction | string, { job, call }: Prepared): Promise<Job> {
+  async #runNow(fn: TaskFunction | string, prepared: Prepared): Promise<Job> {
     if (typeof fn === 'string') {
       throw new TypeError(
         `A queue with isAsync: false runs functions itself: hand it the function, not its name ${quote(fn)}`,
       );
     }
-    const name = randomUUID().replaceAll('-', '');
-    // nobody renews this lease
-    const worker = new WorkerStore(this.#store.keys, name, [this.name], {
-      lease: Math.max(LEASE, TIMEOUT * 2),
-      aside: true,
-    });
-    await this.#store.enqueueAside(this.#keys, worker.claimsKey(0), job);
-    const request = { claims: new Set([0]), strategy: 'default', want: 1 } as const;
-    const { redis } = this.#link;
-    const { jobs, at } = await worker.advance(redis, { ...request, handIns: [] });
-    let status = 'queued';
-    for (const started of jobs) {
-      const run = new Run(this.#store, started, { queue: this.name, worker: name, at });
-      const table = new Map([[call.functionName, fn]]);
-      const watchdog = setInterval(() => run.checkTime(), WATCH_MS);
-      const ended = await new Promise<Outcome>(resolve => run.perform(table, {}, resolve));
-      clearInterval(watchdog);
-      if (typeof ended === 'string') continue;
-      status = ended.status;
-      const { seconds } = run;
-      await worker.advance(redis, { ...request, want: 0, handIns: [{ ...started, ended, seconds }] });
-    }
+    await this.#link.ready();
+    const { job } = prepared;
+    const status = await runNow(this.#link.redis, this.#store, this.#keys, prepared, fn);
     const fields = await this.#store.fetch(job.id);
     return new Job(this.#store, job.id, fields ?? new LocalFields(this.name, job.fields, status));
   }

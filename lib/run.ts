@@ -82,8 +82,8 @@ export class Run {
   /** When Redis started it, in RQ's form, and under which worker's name. */
   readonly startedAt: string;
   readonly worker: string;
-  /** The answer to its outcome may be lost: it was sent before. */
-  resent = false;
+  /** How often its outcome was sent and no answer came. */
+  tries = 0;
   /** Set where the function was still running when its slot was given up. */
   overdue = false;
   #call: CallRecord | undefined;

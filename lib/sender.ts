@@ -1,7 +1,11 @@
 /** Sends calls of a producer: when there is a connection, for no longer than the deadline, again where that is safe. */
 import type { Redis } from 'ioredis';
-import { withoutCommand, type Link } from './connection.ts';
-import { ConnectionError, OutcomeUnknownError, RedisRefusedError } from './errors.ts';
+import type { Link } from './connection.ts';
+import { ConnectionError, OutcomeUnknownError } from './errors.ts';
+import { refusalOf, refused } from './refusal.ts';
+
+/** Milliseconds to the next try of a call that Redis refused for the moment. */
+const REFUSED_MS = 100;
 
 /** Whether a call changes something, and then whether it may be sent a second time. */
 export type CallKind = 'read' | 'write' | 'repeatable';
@@ -27,7 +31,10 @@ export class Sender {
         if (!link.usable) await link.ready();
         return await withDeadline(call(link.redis), link.deadlineMs);
       } catch (error) {
-        if (error instanceof Error && error.name === 'ReplyError') throw refused(what, error);
+        if (error instanceof Error && error.name === 'ReplyError') {
+          if (!(await this.#passes(error, ends))) throw refused(what, error);
+          continue;
+        }
         if (error instanceof TypeError) throw error;
         if (error instanceof ConnectionError && (!sent || kind === 'read')) throw error;
         cause = error;
@@ -51,15 +58,15 @@ export class Sender {
       throw new OutcomeUnknownError(`${why}: it may or may not have taken place${hint}`, { cause });
     }
   }
-}
 
-function refused(what: string, error: Error): RedisRefusedError {
-  const hint = error.message.startsWith('OOM')
-    ? ' (Redis is full: raise its maxmemory, or take jobs off it)'
-    : '';
-  return new RedisRefusedError(`Redis refused to ${what}: ${error.message}${hint}`, {
-    cause: withoutCommand(error),
-  });
+  /** Where Redis did nothing, and may soon do it: waits a moment, and says that there is time to try again. */
+  async #passes(error: Error, ends: number): Promise<boolean> {
+    const refusal = refusalOf(error);
+    if (refusal?.passes !== true || performance.now() + REFUSED_MS > ends) return false;
+    if (refusal.moved) this.#link.reconnect();
+    await new Promise(resolve => setTimeout(resolve, REFUSED_MS));
+    return true;
+  }
 }
 
 /** No reply came in time; whatever it was may still take place. */

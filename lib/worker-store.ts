@@ -120,8 +120,8 @@ export class WorkerStore {
       const claims = keys.claims(worker, name);
       return { ...keys.queue(name), claims, ...(aside ? { list: claims } : {}) };
     });
-    // the hash of a worker that never registers never exists
-    this.#suspended = aside ? keys.worker(worker) : keys.suspended;
+    // the claims on a queue without a name never exist
+    this.#suspended = aside ? keys.claims(worker, '') : keys.suspended;
     this.lease = lease;
     this.#maxRecoveries = maxRecoveries;
   }

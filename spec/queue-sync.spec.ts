@@ -29,7 +29,11 @@ describe('Queue with isAsync: false', () => {
     expect(await hash(job.id)).toHaveProperty('started_at');
     expect(await hash(job.id)).toHaveProperty('ended_at');
     expect(await redis.client.ttl(`rq:job:${job.id}`)).toBeGreaterThan(490);
-    expect((await redis.client.keys('*')).toSorted()).toEqual([
+    const [worker = ''] = await redis.client.keys('rq:worker:*');
+    // signed off, and soon gone
+    expect(await redis.client.hexists(worker, 'death')).toBe(1);
+    expect(await redis.client.ttl(worker)).toBeGreaterThan(0);
+    expect((await redis.client.keys('*')).filter(key => key !== worker).toSorted()).toEqual([
       'rq:finished:default',
       `rq:job:${job.id}`,
       'rq:queues',
@@ -122,6 +126,24 @@ describe('Queue with isAsync: false', () => {
     expect(job.status).toBe('finished');
     expect(await waiting.getStatus()).toBe('queued');
     expect(await other.getJobIds()).toEqual([waiting.id]);
+  });
+
+  it('is a worker for as long as the job runs: its lease is known, and is found if it dies', async () => {
+    const seen: unknown[] = [];
+    const look = async (): Promise<void> => {
+      const [worker = ''] = await redis.client.smembers('rq:workers');
+      const name = worker.slice('rq:worker:'.length);
+      seen.push(
+        await redis.client.smembers('rq:claimants:default'),
+        await redis.client.hget(worker, 'state'),
+      );
+      expect(seen).toEqual([[name], 'busy']);
+      expect(await redis.client.zcard('rq:wip:default')).toBe(1);
+    };
+    expect((await q.enqueue(look)).status).toBe('finished');
+    expect(seen).toHaveLength(2);
+    expect(await redis.client.smembers('rq:workers')).toEqual([]);
+    expect(await redis.client.smembers('rq:claimants:default')).toEqual([]);
   });
 
   it('runs while work is suspended, as no worker is part of it', async () => {

@@ -1,6 +1,7 @@
 /** A worker's exchange with Redis: hands outcomes in and brings jobs back, and loses neither when a reply is lost. */
 import type { Link } from '../connection.ts';
-import { ADVANCE_BATCH, BACKOFF_MS } from '../defaults.ts';
+import { ADVANCE_BATCH, BACKOFF_MS, OUTCOMES_KEPT, OUTCOME_ALONE, OUTCOME_TRIES } from '../defaults.ts';
+import { messageOf } from '../options.ts';
 import type { HandIn, RunRef } from '../outcome.ts';
 import type { Run } from '../run.ts';
 import type { AdvanceReply, Answer, DequeueStrategy, WorkerStore } from '../worker-store.ts';
@@ -26,6 +27,8 @@ export interface ExchangeHooks {
   readonly failed: (error: unknown) => void;
   /** The runs under way. */
   readonly running: () => readonly RunRef[];
+  /** Whether Redis has taken a heartbeat of late. */
+  readonly registered: () => boolean;
   /** Something can be sent again. */
   readonly ready: () => void;
   /** After a lost reply: blocking reads may have taken ids. */
@@ -42,6 +45,7 @@ export class Exchange {
   readonly #strategy: DequeueStrategy;
   readonly #hooks: ExchangeHooks;
   #settled: Settled[] = [];
+  #settledLength = 0;
   #returns: Run[] = [];
   #calls = 0;
   /** A reply was lost, so there may be runs at Redis that nobody here knows of. */
@@ -74,6 +78,11 @@ export class Exchange {
     return this.#calls === 0 && this.#settled.length === 0 && this.#returns.length === 0;
   }
 
+  /** Whether so much is left to be handed in that no more jobs should be taken. */
+  get full(): boolean {
+    return this.#settledLength > OUTCOMES_KEPT;
+  }
+
   /** Runs whose outcome Redis does not know yet. */
   get unsettled(): readonly RunRef[] {
     return this.#settled;
@@ -82,6 +91,7 @@ export class Exchange {
   /** Notes a run that has ended, for the next call. */
   settle(run: Settled): void {
     this.#settled.push(run);
+    this.#settledLength += run.ended.text.length;
   }
 
   /** Notes runs that are to go back to their queues, uncounted. */
@@ -110,8 +120,7 @@ export class Exchange {
         this.#store.advance(redis, { handIns, want, claims, strategy: this.#strategy }),
       );
     } catch (error) {
-      for (const run of handIns) run.resent = true;
-      this.#settled.unshift(...handIns);
+      this.#keep(handIns, error);
       this.#refused(error);
       return undefined;
     } finally {
@@ -122,18 +131,43 @@ export class Exchange {
     return reply;
   }
 
+  /** One that failed too often comes by itself: what Redis never takes must not hold up the others. */
   #nextHandIns(): Settled[] {
     let length = 0;
     let n = 0;
-    while (n < this.#settled.length && n < HAND_IN_BATCH && length < HAND_IN_LENGTH) {
-      length += this.#settled[n++]?.ended.text.length ?? 0;
+    for (const run of this.#settled) {
+      const alone = run.tries >= OUTCOME_ALONE;
+      if (n === HAND_IN_BATCH || length >= HAND_IN_LENGTH || (alone && n > 0)) break;
+      length += run.ended.text.length;
+      n++;
+      if (alone) break;
     }
+    this.#settledLength -= length;
     return this.#settled.splice(0, n);
+  }
+
+  /** Keeps outcomes of a call that failed for the next one, or gives them up. */
+  #keep(handIns: readonly Settled[], error: unknown): void {
+    const again: Settled[] = [];
+    for (const run of handIns) {
+      // while Redis takes nothing from this worker, an outcome is not to blame
+      if (run.tries < OUTCOME_ALONE || this.#hooks.registered()) run.tries++;
+      if (run.tries < OUTCOME_TRIES) {
+        again.push(run);
+        this.#settledLength += run.ended.text.length;
+        continue;
+      }
+      const what = `The outcome of job ${run.jobId} could not be stored in ${run.tries} tries`;
+      this.#hooks.failed(new Error(`${what}, it runs again after its lease: ${messageOf(error)}`));
+      this.#hooks.lost(run);
+    }
+    if ((again[0]?.tries ?? 0) >= OUTCOME_ALONE) this.#settled.push(...again);
+    else this.#settled.unshift(...again);
   }
 
   #answered(run: Settled, answer: Answer): void {
     // where nothing was to be kept, a job that is gone is what the first time leaves behind
-    const kept = answer === 'accepted' || (answer === 'refused' && run.resent && run.ended.ttl === 0);
+    const kept = answer === 'accepted' || (answer === 'refused' && run.tries > 0 && run.ended.ttl === 0);
     if (kept) return this.#hooks.ended(run);
     if (answer === 'queued' || answer === 'scheduled') return this.#hooks.retried(run, answer);
     if (answer === 'wrong type') {

@@ -4,6 +4,9 @@ import { escapeControls, quote } from '../options.ts';
 import { VERSION } from '../version.ts';
 import type { JobEvent, WorkerEvents } from './events.ts';
 
+/** Milliseconds in which the same error is logged once. */
+const REPEAT_MS = 10_000;
+
 /** Anything with pino's methods: fields first, then the message. */
 export interface Logger {
   debug(fields: object, message: string): void;
@@ -29,6 +32,7 @@ type Source = Pick<EventEmitter<WorkerEvents>, 'on'> & { readonly name: string }
 /** Writes what happens to a worker to a logger. */
 export function logTo(worker: Source, logger: Logger, descriptions: boolean): void {
   const own = { worker: worker.name };
+  const repeated = makeRepeated();
   const of = ({ jobId, queue, functionName }: JobEvent): object => ({
     ...own,
     job_id: jobId,
@@ -93,12 +97,13 @@ export function logTo(worker: Source, logger: Logger, descriptions: boolean): vo
     .on('suspended', () => logger.info(own, 'Work is suspended: no new job is taken until it is resumed'))
     .on('resumed', () => logger.info(own, 'Work is resumed'))
     .on('warning', text => logger.warn(own, escapeControls(text)))
-    .on('error', error =>
+    .on('error', error => {
+      if (repeated(error.message)) return;
       logger.error(
         { ...own, err: { type: error.name, message: error.message, stack: error.stack } },
         escapeControls(error.message),
-      ),
-    )
+      );
+    })
     .on('stopping', kind =>
       logger.info(
         own,
@@ -108,6 +113,18 @@ export function logTo(worker: Source, logger: Logger, descriptions: boolean): vo
       ),
     )
     .on('stopped', () => logger.info(own, 'Stopped'));
+}
+
+/** Says whether a text came within the last seconds: what goes wrong goes wrong at every try, and is logged now and then. */
+function makeRepeated(): (text: string) => boolean {
+  const said = new Map<string, number>();
+  return text => {
+    const now = performance.now();
+    for (const [each, at] of said) if (now - at >= REPEAT_MS) said.delete(each);
+    if (said.has(text)) return true;
+    said.set(text, now);
+    return false;
+  };
 }
 
 function kept(ttl: number): string {

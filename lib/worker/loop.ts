@@ -34,14 +34,15 @@ export interface LoopOptions extends RunOptions {
   readonly burst: boolean;
 }
 
-export interface LoopHooks extends Pick<ExchangeHooks, 'ended' | 'retried' | 'lost' | 'returned' | 'failed'> {
+export interface LoopHooks extends Pick<
+  ExchangeHooks,
+  'ended' | 'retried' | 'lost' | 'returned' | 'failed' | 'registered'
+> {
   readonly started: (run: Run) => void;
   /** The slot was given up, the function goes on. */
   readonly overdue: (run: Run) => void;
   readonly dropped: (queue: string, id: string, reason: string) => void;
   readonly suspended: (is: boolean) => void;
-  /** Whether the worker is surely registered. */
-  readonly registered: () => boolean;
 }
 
 export class Loop {
@@ -90,6 +91,8 @@ export class Loop {
       link,
       place => this.#onTaken(place),
       () => hooks.registered(),
+      (place, error) =>
+        hooks.failed(new Error(`Queue ${this.#queueName(place)} is not waited for: ${error.message}`)),
     );
     this.finished = new Promise(resolve => (this.#finish = resolve));
     this.#watchdog = setInterval(() => {
@@ -206,7 +209,7 @@ export class Loop {
   #wanted(): number {
     if (!this.#taking || (this.#more !== 'yes' && this.#claims.size === 0)) return 0;
     // a worker that is not heard of can't keep its runs either
-    if (!this.#hooks.registered()) return 0;
+    if (!this.#hooks.registered() || this.#exchange.full) return 0;
     const { concurrency, maxJobs } = this.#options;
     // two calls share the slots, so that Redis and the worker are busy at the same time
     const share = Math.ceil(concurrency / CALLS);

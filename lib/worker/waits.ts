@@ -1,6 +1,8 @@
 /** How an idle worker waits: one blocking read a queue, each over a connection of its own. */
 import type { Link } from '../connection.ts';
 import { BLOCK } from '../defaults.ts';
+import { ConnectionError } from '../errors.ts';
+import { refusalOf } from '../refusal.ts';
 import type { WorkerStore } from '../worker-store.ts';
 
 /** Milliseconds beyond a blocking read's own limit after which its link counts as dead. */
@@ -26,21 +28,25 @@ export class Waits {
   readonly #waits: readonly Wait[];
   readonly #onTaken: (queue: number) => void;
   readonly #mayWait: () => boolean;
+  readonly #onFailed: (queue: number, error: Error) => void;
   #armed = false;
   /** A read that was being ended may have taken an id. */
   #taken = false;
 
   /**
    * `onTaken` is called with a queue's place when its claims may hold an id, and when its read has ended. `mayWait` is asked
-   * before each read: whether the worker is surely registered, and for longer than a read lasts.
+   * before each read: whether the worker is surely registered, and for longer than a read lasts. `onFailed` is told
+   * of a connection that can't be made although others stand.
    */
   constructor(
     store: WorkerStore,
     commands: Link,
     onTaken: (queue: number) => void,
     mayWait: () => boolean = () => true,
+    onFailed: (queue: number, error: Error) => void = () => {},
   ) {
     this.#mayWait = mayWait;
+    this.#onFailed = onFailed;
     this.#store = store;
     this.#commands = commands;
     this.#onTaken = onTaken;
@@ -98,11 +104,15 @@ export class Waits {
         if (id === null) continue;
       } catch (error) {
         // where the link broke, an id may have been taken
-        const refused = error instanceof Error && error.name === 'ReplyError' ? error.message : undefined;
-        // without our asking, Redis says so to all when it becomes a replica: then the worker looks, and waits again
-        if (refused?.startsWith('UNBLOCKED') && !this.#armed) return;
+        const refused = error instanceof Error && error.name === 'ReplyError';
+        // what we asked for
+        if (refused && !this.#armed && error.message.startsWith('UNBLOCKED')) return;
+        // without our asking, Redis says so to all when it becomes a replica: the one to wait at may be another now
+        if (refusalOf(error)?.moved === true) link.reconnect();
+        if (error instanceof ConnectionError && this.#commands.usable && this.#armed)
+          this.#onFailed(queue, error);
         // a key of the wrong type, or no memory left for BLMOVE: then the worker looks once a second instead
-        if (refused !== undefined && this.#armed) await pause(REFUSED_MS);
+        if (refused && this.#armed) await pause(REFUSED_MS);
       } finally {
         clearTimeout(late);
       }

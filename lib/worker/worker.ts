@@ -7,6 +7,7 @@ import { ConnectionError, RqError } from '../errors.ts';
 import { Keys } from '../keys.ts';
 import { checkCount, checkFlag, checkOptions, messageOf, quote } from '../options.ts';
 import { isPythons, textOf } from '../record.ts';
+import { refusalOf, refused, saidBy } from '../refusal.ts';
 import type { Run } from '../run.ts';
 import { Store } from '../store.ts';
 import { WorkerStore } from '../worker-store.ts';
@@ -34,6 +35,8 @@ type JobEventName =
   (typeof ENDS)[keyof typeof ENDS] | 'jobStarted' | 'jobLost' | 'jobReturned' | 'jobOverdue';
 /** Milliseconds that a worker takes to sign off with a Redis that does not answer. */
 const SIGN_OFF_MS = 2_000;
+/** Milliseconds between two times that all connections are made anew, after Redis said that it is a replica. */
+const MOVE_MS = 1_000;
 /** Milliseconds that a stopping worker waits for a Redis that does not take the last outcomes. */
 const FLUSH_MS = 5_000;
 
@@ -57,6 +60,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
   #over = false;
   #loop: Loop | undefined;
   #links: Link[] = [];
+  #movedAt = -Infinity;
   #wake: (() => void) | undefined;
 
   /** @throws {TypeError | RangeError} for options that can't be. Nothing is connected before `work()`. */
@@ -192,7 +196,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
     link.redis.on('close', () => {
       if (lost || this.#stopping !== undefined) return;
       lost = true;
-      const why = link.lastError === undefined ? '' : `: ${link.lastError.message}`;
+      const why = link.lastError === undefined ? '' : `: ${saidBy(link.lastError)}`;
       this.emit('disconnected', new ConnectionError(`No connection to Redis at ${link.address}${why}`));
     });
     link.redis.on('ready', () => {
@@ -208,9 +212,10 @@ export class Worker extends EventEmitter<WorkerEvents> {
         await link.ready();
         return await step();
       } catch (error) {
-        const refused =
-          error instanceof Error && error.name === 'ReplyError' && !error.message.startsWith('LOADING');
-        if (refused || (error instanceof RqError && !(error instanceof ConnectionError))) throw error;
+        const answer = error instanceof ConnectionError ? error.cause : error;
+        if (answer instanceof Error && answer.name === 'ReplyError' && refusalOf(answer)?.passes !== true)
+          throw answer === error ? refused('let a worker start', answer) : error;
+        if (error instanceof RqError && !(error instanceof ConnectionError)) throw error;
         await new Promise<void>(resolve => {
           this.#wake = resolve;
           setTimeout(resolve, BACKOFF_MS[0]);
@@ -286,8 +291,18 @@ export class Worker extends EventEmitter<WorkerEvents> {
     const lost =
       error instanceof Error &&
       /^(Connection is closed|Stream isn't writeable|Reached the max retries)/.test(error.message);
+    if (refusalOf(error)?.moved === true) this.#moveOn();
     if (lost || this.listenerCount('error') === 0) return;
-    this.emit('error', error instanceof Error ? error : new Error(messageOf(error)));
+    if (!(error instanceof Error)) this.emit('error', new Error(messageOf(error)));
+    else this.emit('error', error.name === 'ReplyError' ? refused('serve a worker', error) : error);
+  }
+
+  /** After a failover: the connections are made anew, so that they find the Redis that is written to now. */
+  #moveOn(): void {
+    const now = performance.now();
+    if (now - this.#movedAt < MOVE_MS) return;
+    this.#movedAt = now;
+    for (const link of this.#links) link.reconnect();
   }
 
   #state(): { state: 'started' | 'idle' | 'busy' | 'suspended'; currentJob: string } {

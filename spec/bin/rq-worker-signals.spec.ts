@@ -210,10 +210,10 @@ describe('rq-worker without a Redis', () => {
     expect(refused.all).not.toContain('sekret');
   });
 
-  it('names a wrong password as the cause, without showing it', async () => {
-    await stranger.said(/WRONGPASS/);
+  it('ends at once on a wrong password, and names it as the cause without showing it', async () => {
+    expect(await stranger.exit()).toEqual({ code: 1, signal: null });
+    expect(stranger.err).toContain('WRONGPASS');
     expect(stranger.err).toContain(`127.0.0.1:${redis.port}`);
-    expect(await stranger.end('SIGTERM')).toEqual(STOPPED);
     expect(stranger.all).not.toContain('sekret');
   });
 

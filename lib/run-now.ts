@@ -1,0 +1,57 @@
+/** Runs a job at once where it is enqueued, as a worker of its own would: for queues with `isAsync: false`. */
+import { randomUUID } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import { LEASE, WATCH_MS } from './defaults.ts';
+import type { TaskFunction } from './functions.ts';
+import type { QueueKeys } from './keys.ts';
+import type { Ended, Outcome } from './outcome.ts';
+import type { CallRecord } from './record.ts';
+import { Run } from './run.ts';
+import type { NewJob, Store } from './store.ts';
+import { WorkerStore, type Report } from './worker-store.ts';
+
+/**
+ * The job goes past the queue's list, through the claims of a worker that is registered for as long as the run takes: no
+ * other worker can take it, and should this process die, it goes back to the queue as any other. Answers how it ended;
+ * `undefined` where that was not accepted.
+ */
+export async function runNow(
+  redis: Redis,
+  store: Store,
+  queue: QueueKeys,
+  { job, call }: { readonly job: NewJob; readonly call: CallRecord },
+  fn: TaskFunction,
+): Promise<Ended['status'] | undefined> {
+  const name = randomUUID().replaceAll('-', '');
+  const worker = new WorkerStore(store.keys, name, [queue.name], { aside: true });
+  const request = { claims: new Set([0]), strategy: 'default', want: 1 } as const;
+  const report: Report = { state: 'busy', currentJob: job.id, finished: 0, failed: 0, seconds: 0 };
+  const alive = (): Promise<unknown> => worker.heartbeat(redis, report, ['queues', queue.name]);
+  await alive();
+  let watchdog: NodeJS.Timeout | undefined;
+  let renewals: NodeJS.Timeout | undefined;
+  try {
+    await store.enqueueAside(queue, worker.claimsKey(0), job);
+    const [started, at] = await worker
+      .advance(redis, { ...request, handIns: [] })
+      .then(reply => [reply.jobs[0], reply.at] as const);
+    if (started === undefined) return undefined;
+    const run = new Run(store, started, { queue: queue.name, worker: name, at });
+    watchdog = setInterval(() => run.checkTime(), WATCH_MS);
+    // what goes wrong here shows when the outcome is handed in
+    renewals = setInterval(
+      () => void Promise.all([alive(), worker.renew(redis, [started])]).catch(() => {}),
+      (LEASE * 1000) / 3,
+    );
+    const table = new Map([[call.functionName, fn]]);
+    const ended = await new Promise<Outcome>(resolve => run.perform(table, {}, resolve));
+    if (typeof ended === 'string') return undefined;
+    const handIns = [{ ...started, ended, seconds: run.seconds }];
+    const { answers } = await worker.advance(redis, { ...request, want: 0, handIns });
+    return answers[0] === 'accepted' ? ended.status : undefined;
+  } finally {
+    clearInterval(watchdog);
+    clearInterval(renewals);
+    await worker.unregister(redis);
+  }
+}
