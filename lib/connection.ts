@@ -60,9 +60,13 @@ export class Link {
     this.address = addressOf(redis.options);
     if (!owned) return;
     redis.options.retryStrategy = attempt => this.#retryDelay(attempt);
-    redis.on('error', error => {
-      this.lastError = withoutCommand(error);
-      this.#wake?.();
+    redis.on('error', error => this.#failed(error));
+    // the client drops an answer that comes before it asked anything
+    redis.on('connect', () => {
+      redis.stream.once('data', (chunk: Buffer | string) => {
+        const [, said] = /^-(ERR max number of clients.*)/.exec(String(chunk)) ?? [];
+        if (said !== undefined) this.#failed(Object.assign(new Error(said), { name: 'ReplyError' }));
+      });
     });
     // an idle connection keeps no script from ending: what is under way holds a timer of its own
     if (!persistent) redis.on('connect', () => redis.stream.unref());
@@ -168,6 +172,13 @@ export class Link {
     this.redis.connect().catch((error: unknown) => {
       if (error instanceof Error) this.lastError ??= withoutCommand(error);
     });
+  }
+
+  /** What Redis said counts for more than that the link broke after it. */
+  #failed(error: Error): void {
+    if (refusalOf(this.lastError) === undefined || refusalOf(error) !== undefined)
+      this.lastError = withoutCommand(error);
+    this.#wake?.();
   }
 
   #retryDelay(attempt: number): number | null {

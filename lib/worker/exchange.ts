@@ -45,7 +45,11 @@ export class Exchange {
   readonly #strategy: DequeueStrategy;
   readonly #hooks: ExchangeHooks;
   #settled: Settled[] = [];
-  #settledLength = 0;
+  /** Outcomes that go by themselves, and when the next one may. */
+  readonly #stuck: Settled[] = [];
+  #stuckUntil = -Infinity;
+  /** Characters of all outcomes that are kept here. */
+  #keptLength = 0;
   #returns: Run[] = [];
   #calls = 0;
   /** A reply was lost, so there may be runs at Redis that nobody here knows of. */
@@ -75,23 +79,24 @@ export class Exchange {
 
   /** Whether nothing is under way, and nothing left to be sent. */
   get quiet(): boolean {
-    return this.#calls === 0 && this.#settled.length === 0 && this.#returns.length === 0;
+    const kept = this.#settled.length + this.#stuck.length + this.#returns.length;
+    return this.#calls === 0 && kept === 0;
   }
 
   /** Whether so much is left to be handed in that no more jobs should be taken. */
   get full(): boolean {
-    return this.#settledLength > OUTCOMES_KEPT;
+    return this.#keptLength > OUTCOMES_KEPT;
   }
 
   /** Runs whose outcome Redis does not know yet. */
   get unsettled(): readonly RunRef[] {
-    return this.#settled;
+    return [...this.#settled, ...this.#stuck];
   }
 
   /** Notes a run that has ended, for the next call. */
   settle(run: Settled): void {
     this.#settled.push(run);
-    this.#settledLength += run.ended.text.length;
+    this.#keptLength += run.ended.text.length;
   }
 
   /** Notes runs that are to go back to their queues, uncounted. */
@@ -107,6 +112,12 @@ export class Exchange {
       return false;
     }
     if (this.#returns.length > 0) void this.#sendBack(this.#returns.splice(0));
+    const [stuck] = this.#stuck;
+    if (stuck !== undefined && performance.now() >= this.#stuckUntil) {
+      this.#stuck.shift();
+      this.#stuckUntil = Infinity;
+      void this.#handInAlone(stuck);
+    }
     return true;
   }
 
@@ -120,7 +131,7 @@ export class Exchange {
         this.#store.advance(redis, { handIns, want, claims, strategy: this.#strategy }),
       );
     } catch (error) {
-      this.#keep(handIns, error);
+      this.#keep(handIns);
       this.#refused(error);
       return undefined;
     } finally {
@@ -131,38 +142,55 @@ export class Exchange {
     return reply;
   }
 
-  /** One that failed too often comes by itself: what Redis never takes must not hold up the others. */
   #nextHandIns(): Settled[] {
     let length = 0;
     let n = 0;
-    for (const run of this.#settled) {
-      const alone = run.tries >= OUTCOME_ALONE;
-      if (n === HAND_IN_BATCH || length >= HAND_IN_LENGTH || (alone && n > 0)) break;
-      length += run.ended.text.length;
-      n++;
-      if (alone) break;
+    while (n < this.#settled.length && n < HAND_IN_BATCH && length < HAND_IN_LENGTH) {
+      length += this.#settled[n++]?.ended.text.length ?? 0;
     }
-    this.#settledLength -= length;
+    this.#keptLength -= length;
     return this.#settled.splice(0, n);
   }
 
-  /** Keeps outcomes of a call that failed for the next one, or gives them up. */
-  #keep(handIns: readonly Settled[], error: unknown): void {
-    const again: Settled[] = [];
+  /** Keeps outcomes of a call that failed for the next one; those that failed too often go by themselves from then on. */
+  #keep(handIns: readonly Settled[]): void {
     for (const run of handIns) {
-      // while Redis takes nothing from this worker, an outcome is not to blame
-      if (run.tries < OUTCOME_ALONE || this.#hooks.registered()) run.tries++;
-      if (run.tries < OUTCOME_TRIES) {
-        again.push(run);
-        this.#settledLength += run.ended.text.length;
-        continue;
-      }
-      const what = `The outcome of job ${run.jobId} could not be stored in ${run.tries} tries`;
-      this.#hooks.failed(new Error(`${what}, it runs again after its lease: ${messageOf(error)}`));
-      this.#hooks.lost(run);
+      run.tries++;
+      this.#keptLength += run.ended.text.length;
     }
-    if ((again[0]?.tries ?? 0) >= OUTCOME_ALONE) this.#settled.push(...again);
-    else this.#settled.unshift(...again);
+    this.#stuck.push(...handIns.filter(({ tries }) => tries >= OUTCOME_ALONE));
+    this.#settled.unshift(...handIns.filter(({ tries }) => tries < OUTCOME_ALONE));
+  }
+
+  /** Hands one outcome in by itself: what Redis never takes must not hold up the others for ever. */
+  async #handInAlone(run: Settled): Promise<void> {
+    this.#keptLength -= run.ended.text.length;
+    const request = { handIns: [run], want: 0, claims: new Set<number>(), strategy: this.#strategy };
+    this.#calls++;
+    try {
+      const { answers } = await this.#link.within(CALL_LIMIT_MS, redis =>
+        this.#store.advance(redis, request),
+      );
+      this.#answered(run, answers[0] ?? 'refused');
+    } catch (error) {
+      // while Redis takes nothing from this worker, the outcome is not to blame
+      if (this.#hooks.registered()) run.tries++;
+      if (run.tries < OUTCOME_TRIES) {
+        this.#keptLength += run.ended.text.length;
+        this.#stuck.push(run);
+      } else {
+        const what = `The outcome of job ${run.jobId} could not be stored in ${run.tries} tries`;
+        this.#hooks.failed(new Error(`${what}, it runs again after its lease: ${messageOf(error)}`));
+        this.#hooks.lost(run);
+      }
+      this.#refused(error);
+    } finally {
+      this.#calls--;
+      const ms = Math.min(BACKOFF_MS[1], BACKOFF_MS[0] * 2 ** (run.tries - OUTCOME_ALONE + 1));
+      this.#stuckUntil = performance.now() + ms;
+      setTimeout(() => this.#hooks.ready(), ms + 1);
+      this.#hooks.ready();
+    }
   }
 
   #answered(run: Settled, answer: Answer): void {
@@ -212,7 +240,7 @@ export class Exchange {
     this.#mending = true;
     try {
       const found = await this.#link.within(CALL_LIMIT_MS, redis => this.#store.findRuns(redis));
-      const here = [...this.#hooks.running(), ...this.#settled, ...this.#returns];
+      const here = [...this.#hooks.running(), ...this.unsettled, ...this.#returns];
       const known = new Set(here.map(({ executionId }) => executionId));
       const unknown = found.filter(({ executionId }) => !known.has(executionId));
       for (let first = 0; first < unknown.length; first += ADVANCE_BATCH) {

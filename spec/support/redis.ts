@@ -25,6 +25,8 @@ export interface ServerOptions {
   readonly args?: readonly string[];
   readonly port?: number;
   readonly dir?: string;
+  /** Resolves when it answers, be it that it is loading its data. */
+  readonly whileLoading?: boolean;
 }
 
 /** A port of 127.0.0.1 that nobody listens on. */
@@ -52,7 +54,7 @@ export async function startRedis(options: ServerOptions = {}): Promise<RedisServ
     ...(options.args ?? []),
   ];
   const child = spawn('redis-server', args, { stdio: ['ignore', 'pipe', 'inherit'] });
-  await ready(child);
+  await ready(child, options.whileLoading === true ? /Server initialized/ : /eady to accept connections/);
   const client = new Redis(port, '127.0.0.1', { maxRetriesPerRequest: 1 });
   client.on('error', () => {});
   const end = async (signal: NodeJS.Signals): Promise<void> => {
@@ -75,11 +77,11 @@ export async function startRedis(options: ServerOptions = {}): Promise<RedisServ
   };
 }
 
-async function ready(child: ChildProcess): Promise<void> {
+async function ready(child: ChildProcess, sign: RegExp): Promise<void> {
   let text = '';
   for await (const chunk of child.stdout as AsyncIterable<Buffer>) {
     text += chunk.toString();
-    if (text.includes('eady to accept connections')) {
+    if (sign.test(text)) {
       child.stdout?.resume();
       return;
     }
