@@ -4,6 +4,8 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['spec/**/*.spec.ts'],
+    // what takes minutes by its nature runs with `npm run test:faults` alone
+    exclude: process.env['RQ_FAULTS'] === 'all' ? [] : ['spec/faults/long/**'],
     pool: 'forks',
     maxWorkers: 2,
     testTimeout: 30_000,

@@ -5,7 +5,6 @@ import { Redis } from 'ioredis';
 import { afterEach, describe, expect, it } from 'vitest';
 import { ConnectionError, Queue, RedisRefusedError, Worker } from '../../lib/index.ts';
 import { refusalOf } from '../../lib/refusal.ts';
-import { ALL } from '../support/fault-case.ts';
 import { freePort, startRedis, type RedisServer, type ServerOptions } from '../support/redis.ts';
 
 const soon = { timeout: 15_000, interval: 20 };
@@ -43,8 +42,9 @@ async function workAt(
   return { worker, ran, errors };
 }
 
-const idle = (redis: RedisServer): Promise<void> =>
-  expect.poll(async () => String(await redis.client.client('LIST')), soon).toMatch(/cmd=blmove/);
+async function idle(redis: RedisServer): Promise<void> {
+  await expect.poll(async () => String(await redis.client.client('LIST')), soon).toMatch(/cmd=blmove/);
+}
 
 describe('READONLY', () => {
   it('is told to a producer after the deadline, as a replica’s word', async () => {
@@ -193,19 +193,6 @@ describe('an outcome that Redis never takes', () => {
     expect(ran).toHaveLength(20);
     expect(await job.getStatus()).toBe('started');
   });
-
-  const givenUp = async (): Promise<void> => {
-    const redis = await redisWith(small);
-    const q = queueAt(redis);
-    const { worker, errors } = await workAt(redis, 2);
-    const lost = new Promise(resolve => worker.once('jobLost', resolve));
-    const job = await q.enqueue('long', [2 * 1024 * 1024]);
-    expect(await lost).toMatchObject({ jobId: job.id });
-    expect(errors.join()).toMatch(
-      new RegExp(`The outcome of job ${job.id} could not be stored in 20 tries, it runs again`),
-    );
-  };
-  if (ALL) it('is given up after a while, and said', { timeout: 180_000 }, givenUp);
 });
 
 describe('refusalOf', () => {
