@@ -100,7 +100,7 @@ describe('docs/wire-format.md', () => {
       `Ours comes every ${LEASE / 3} s and at each change of state, and the hash lives ${LEASE + WORKER_TTL_MARGIN} s past it`,
       `tries every ${SWEEP_MS / 1000} s, for each of its queues, \`SET rq:janitor:<queue> <worker> NX PX ${SWEEP_MS * 0.9}\``,
       `workers looks every ${DUE_MS / 1000} s`,
-      `Up to ${MAX_RECOVERIES}: back on the queue`,
+      `up to ${MAX_RECOVERIES} (or what the janitor was told)`,
       `The last ${words[ERRORS_KEPT] ?? ''}, each text cut to ${ERROR_BYTES} bytes`,
       `no longer than ${PUBLISH_LIMIT / 1024} KiB`,
       `we stop at ${INFLATE_LIMIT / 1024 / 1024} MiB`,
