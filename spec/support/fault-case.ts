@@ -9,6 +9,7 @@ import { expect, it } from 'vitest';
 import { ConnectionError, OutcomeUnknownError, Queue, RedisRefusedError } from '../../lib/index.ts';
 import type { EnqueueOptions } from '../../lib/index.ts';
 import { account, unrest, type Account } from './account.ts';
+import { ACL_ARGS, refusals, urlOf, type AclUser } from './acl.ts';
 import { Ledger, type Leaves } from './ledger.ts';
 import { startRedis, type RedisServer, type ServerOptions } from './redis.ts';
 import { startWorker, type WorkerProcess } from './worker-process.ts';
@@ -78,9 +79,14 @@ export class FaultCase {
     this.#random = mulberry(seed);
   }
 
-  /** A queue straight at Redis, not through what is struck. */
+  /** A queue straight at Redis, not through what is struck; as the README's user for producers. */
   get q(): Queue {
-    return (this.#q ??= this.closing(new Queue('default', { connection: this.redis.url })));
+    return (this.#q ??= this.closing(new Queue('default', { connection: this.url('rq-producer') })));
+  }
+
+  /** Redis as one of the README's users; `redis.url` is without a user, for looking at keys. */
+  url(user: AclUser): string {
+    return urlOf(user, this.redis.url);
   }
 
   /** From 0 to below 1, the same for the same seed. */
@@ -113,8 +119,9 @@ export class FaultCase {
     return this.workerAt(this.redis.url, ...args);
   }
 
+  /** The same through another URL; as the README's user for workers, where the URL names none. */
   workerAt(url: string, ...args: readonly string[]): WorkerProcess {
-    const worker = startWorker(url, ['default'], '--lease', '3', '--quiet', ...args);
+    const worker = startWorker(urlOf('rq-worker', url), ['default'], '--lease', '3', '--quiet', ...args);
     this.#workers.push(worker);
     return worker;
   }
@@ -142,7 +149,7 @@ export class FaultCase {
     this.ledger.struck();
     await this.redis.kill();
     await sleep(downMs);
-    this.redis = await startRedis({ ...this.#server, port, dir });
+    this.redis = await startRedis(withUsers({ ...this.#server, port, dir }));
   }
 
   /**
@@ -186,7 +193,7 @@ export class FaultCase {
 
   /** Works off what is left, with a worker more, and waits until nothing waits, runs or is held. */
   async rest(queues: readonly string[], timeout: number): Promise<void> {
-    this.keep(startWorker(this.redis.url, queues, '--lease', '3', '--quiet', '--concurrency', '10'));
+    this.keep(startWorker(this.url('rq-worker'), queues, '--lease', '3', '--quiet', '--concurrency', '10'));
     await expect.poll(() => unrest(this.redis.client, queues), { timeout, interval: 100 }).toEqual({});
   }
 
@@ -206,10 +213,11 @@ export function faultCase(name: string, options: CaseOptions, body: (c: FaultCas
   it(name, { timeout }, async ({ task }) => {
     const given = process.env['RQ_FAULT_SEED'];
     const seed = given === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(given);
-    const c = new FaultCase(await startRedis(server), server, seed);
+    const c = new FaultCase(await startRedis(withUsers(server)), server, seed);
     try {
       await body(c);
       await c.rest(queues, rest);
+      expect(await refusals(c.redis.client), 'what the README’s users may not do').toEqual([]);
       const found = await account(c.redis.client, queues, c.ledger);
       const { lost, misplaced, strays, ...figures } = found;
       const counts = { lost: lost.length, misplaced: misplaced.length, strays: strays.length };
@@ -229,6 +237,11 @@ export function faultCase(name: string, options: CaseOptions, body: (c: FaultCas
       await c.end();
     }
   });
+}
+
+/** Every case runs as the README's users, so that their rules are enough for whatever happens. */
+function withUsers(server: ServerOptions): ServerOptions {
+  return { ...server, args: [...ACL_ARGS, ...(server.args ?? [])] };
 }
 
 /** A small generator of numbers from a seed: mulberry32. */
