@@ -1,0 +1,294 @@
+/** What a producer and a worker ask of Redis, step by step: each step needs no other, and rejects where it did not work. */
+import { Redis } from 'ioredis';
+import { expect } from 'vitest';
+import { Link } from '../../lib/connection.ts';
+import { Queue, Worker } from '../../lib/index.ts';
+import { Keys } from '../../lib/keys.ts';
+import type { Ended } from '../../lib/outcome.ts';
+import { WorkerStore } from '../../lib/worker-store.ts';
+
+export interface Walk {
+  readonly url: string;
+  /** Another client, which may do everything. */
+  readonly look: Redis;
+  /** Milliseconds to wait for what must come soon. */
+  readonly patience: number;
+  /** Whether the steps that failed up to now say it all. */
+  readonly enough?: () => Promise<boolean>;
+}
+
+/** Takes the steps one after the other, over connections as one user; gives the errors of those that failed. */
+export type Steps = (walk: Walk) => Promise<unknown[]>;
+
+async function all(
+  { look, enough = () => Promise.resolve(false) }: Walk,
+  steps: readonly (() => Promise<void>)[],
+): Promise<unknown[]> {
+  const errors: unknown[] = [];
+  for (const step of steps) {
+    await look.flushall();
+    try {
+      await step();
+    } catch (error) {
+      errors.push(error);
+      if (await enough()) break;
+    }
+  }
+  return errors;
+}
+
+const listeners = async (look: Redis, channel: string): Promise<number> =>
+  Number(((await look.call('PUBSUB', 'NUMSUB', channel)) as unknown[])[1]);
+
+/** The whole public face of queues, jobs and registries. */
+export const producerSteps: Steps = async walk => {
+  const { url, look, patience } = walk;
+  const soon = { timeout: patience, interval: 10 };
+  await look.script('FLUSH');
+  await using q = new Queue('q', { connection: url });
+  const ended = async (id: string, status: string, more: object = {}): Promise<void> => {
+    await look.hset(`rq:job:${id}`, {
+      status,
+      origin: 'q',
+      data: '["f",null,[],{}]',
+      timeout: '180',
+      ...more,
+    });
+    await look.zadd(`rq:${status === 'stopped' ? 'failed' : status}:q`, 'inf', id);
+  };
+  const job = async (id: string) => {
+    const found = await q.fetchJob(id);
+    if (found === undefined) throw new Error(`no job ${id}`);
+    return found;
+  };
+  return await all(walk, [
+    async () => {
+      await q.enqueueMany([['f'], ['f', [1], { atFront: true, ttl: '1h' }]]);
+      const own = await q.enqueue('f', [], { jobId: 'own' });
+      await expect(q.enqueue('f', [], { jobId: 'own' })).rejects.toMatchObject({
+        code: 'RQ_DUPLICATE_JOB',
+      });
+      expect(await q.count()).toBe(3);
+      expect((await q.getJobIds())[2]).toBe('own');
+      expect((await q.getJobs()).map(it => it.id)).toContain('own');
+      own.meta['seen'] = true;
+      await own.saveMeta();
+      expect((await own.refresh()).meta).toEqual({ seen: true });
+    },
+    async () => {
+      await ended('own', 'finished');
+      await q.enqueue('f', [], { jobId: 'own' });
+      expect(await look.zcard('rq:finished:q')).toBe(0);
+    },
+    async () => {
+      await ended('ours', 'finished', { result: '1' });
+      await ended('theirs', 'finished');
+      await ended('bad', 'failed', { exc_info: 'Error: no' });
+      await look.xadd('rq:results:theirs', '*', 'type', '1', 'return_value', btoa('2'));
+      expect(await (await job('ours')).result).toBe(1);
+      expect(await (await job('theirs')).result).toBe(2);
+      await expect((await job('bad')).result).rejects.toMatchObject({ code: 'RQ_JOB_FAILED' });
+      expect(await (await job('ours')).getStatus()).toBe('finished');
+      expect(await (await job('ours')).isEnded()).toBe(true);
+    },
+    async () => {
+      const waited = await q.enqueue('f', [], { jobId: 'waited' });
+      const value = waited.wait({ timeout: 5 });
+      value.catch(() => {});
+      await expect.poll(() => listeners(look, 'rq:status:q:waited'), soon).toBe(1);
+      await ended('waited', 'finished', { result: '3' });
+      await look.publish(
+        'rq:status:q:waited',
+        '{"job_id":"waited","status":"finished","queue":"q","worker":"w","at":"","result":3}',
+      );
+      expect(await value).toBe(3);
+      for await (const { status } of waited.statuses()) expect(status).toBe('finished');
+      await expect.poll(() => listeners(look, 'rq:status:q:waited'), soon).toBe(0);
+    },
+    async () => {
+      const heard = new Redis(look.options);
+      try {
+        await heard.psubscribe('rq:*');
+        const messages: string[] = [];
+        heard.on('pmessage', (_, channel: string) => messages.push(channel));
+        const waiting = await q.enqueue('f', [], { jobId: 'waiting', failureTtl: -1 });
+        await waiting.cancel();
+        expect(await look.llen('rq:queue:q')).toBe(0);
+        await waiting.requeue({ atFront: true });
+        expect(await q.getJobIds()).toEqual(['waiting']);
+        await ended('again', 'stopped', { exc_info: 'Error: no' });
+        await (await job('again')).requeue();
+        await ended('runs', 'started', { worker_name: 'w', execution_id: 'n1' });
+        await (await job('runs')).stop();
+        await (await job('runs')).cancel();
+        await expect
+          .poll(() => messages.toSorted(), soon)
+          .toEqual([
+            'rq:pubsub:w',
+            'rq:pubsub:w',
+            'rq:status:q:again',
+            'rq:status:q:runs',
+            'rq:status:q:waiting',
+            'rq:status:q:waiting',
+          ]);
+      } finally {
+        heard.disconnect();
+      }
+    },
+    async () => {
+      await ended('grouped', 'finished', { group_id: 'g' });
+      await look.sadd('rq:group:g', 'grouped');
+      await (await job('grouped')).delete();
+      expect(await look.exists('rq:group:g', 'rq:job:grouped', 'rq:finished:q')).toBe(0);
+    },
+    async () => {
+      for (const status of ['started', 'finished', 'failed', 'canceled', 'deferred', 'scheduled'] as const) {
+        const key = status === 'started' ? 'rq:wip:q' : `rq:${status}:q`;
+        await look.hset(`rq:job:${status}`, { status, origin: 'q' });
+        await look.zadd(key, Date.now(), status === 'started' ? 'started:n1' : status);
+        const registry = q[`${status}Registry`];
+        expect([await registry.count(), await registry.getJobIds()]).toEqual([1, [status]]);
+      }
+      await q.failedRegistry.requeue('failed');
+      await q.canceledRegistry.remove('canceled');
+      expect(await q.canceledRegistry.count()).toBe(0);
+    },
+    async () => {
+      await q.enqueueMany([['f'], ['f']]);
+      expect(await q.empty()).toBe(2);
+      await q.enqueue('f');
+      await q.delete();
+      expect(await look.exists('rq:queues', 'rq:queue:q')).toBe(0);
+    },
+  ]);
+};
+
+/** A worker's life, and each of its scripts. */
+export const workerSteps: Steps = async walk => {
+  const { url, look, patience } = walk;
+  const soon = { timeout: patience, interval: 10 };
+  await look.script('FLUSH');
+  const link = Link.own(url);
+  const store = new WorkerStore(new Keys(), 'w', ['q']);
+  const put = (id: string, more: object = {}): Promise<number> =>
+    look.hset(`rq:job:${id}`, { status: 'queued', origin: 'q', data: '["f",null,[],{}]', ...more });
+  const list = async (...ids: string[]): Promise<void> => {
+    for (const id of ids) await put(id);
+    await look.rpush('rq:queue:q', ...ids);
+  };
+  const none = { handIns: [], want: 9, claims: new Set<number>(), strategy: 'default' } as const;
+  const take = async () => (await store.advance(link.redis, none)).jobs;
+  const handIn = async (...ends: Partial<Ended>[]) => {
+    const jobs = await take();
+    const base: Ended = { status: 'finished', ttl: 60, text: '1', stream: '', publish: true };
+    const handIns = jobs.map((run, i) => ({ ...run, ended: { ...base, ...ends[i] }, seconds: 1 }));
+    return (await store.advance(link.redis, { ...none, handIns, want: 0 })).answers;
+  };
+  const past = Date.now() / 1000 - 1000;
+  const errors = await all(walk, [
+    () => link.ready(),
+    async () => {
+      const report = { state: 'idle', currentJob: '', finished: 1, failed: 1, seconds: 1.5 } as const;
+      await store.heartbeat(link.redis, report, ['pid', '1']);
+      await store.heartbeat(link.redis, { ...report, currentJob: 'j' }, []);
+      expect(await look.hget('rq:worker:w', 'total_working_time')).toBe('3');
+      await store.unregister(link.redis);
+      expect(await look.exists('rq:workers', 'rq:claimants:q')).toBe(0);
+    },
+    async () => {
+      const heard = new Redis(look.options);
+      try {
+        await heard.psubscribe('rq:*');
+        const messages: string[] = [];
+        heard.on('pmessage', (_, channel: string) => messages.push(channel));
+        await list('a', 'b');
+        await put('c', { ttl: '60' });
+        await look.rpush('rq:worker:w:claims:q', 'c', 'a');
+        const { jobs } = await store.advance(link.redis, { ...none, want: 1, claims: new Set([0]) });
+        expect(jobs.map(({ jobId }) => jobId)).toEqual(['c']);
+        expect(await look.lrange('rq:queue:q', 0, -1)).toEqual(['a', 'a', 'b']);
+        await expect.poll(() => messages, soon).toEqual(['rq:status:q:c']);
+        expect(await store.renew(link.redis, jobs)).toEqual([]);
+        expect((await store.findRuns(link.redis)).map(({ jobId }) => jobId)).toEqual(['c']);
+        expect(await store.giveBack(link.redis, jobs)).toBe(1);
+      } finally {
+        heard.disconnect();
+      }
+    },
+    async () => {
+      await list('kept', 'dropped', 'theirs', 'retried', 'released');
+      await put('dropped', { group_id: 'g' });
+      await look.sadd('rq:group:g', 'dropped');
+      await put('retried', { retries_left: '1', ttl: '60' });
+      await put('dependent', { status: 'deferred' });
+      await look.sadd('rq:job:released:dependents', 'dependent');
+      await look.zadd('rq:deferred:q', 1, 'dependent');
+      const failed = { status: 'failed', text: 'Error: no' } as const;
+      const answers = await handIn({ ttl: -1 }, { ttl: 0 }, { stream: 'MQ==' }, failed, {});
+      expect(answers).toEqual(['accepted', 'accepted', 'accepted', 'queued', 'accepted']);
+      expect(await look.exists('rq:job:dropped', 'rq:group:g')).toBe(0);
+      expect(await look.ttl('rq:job:theirs')).toBeGreaterThan(0);
+      expect(await look.xlen('rq:results:theirs')).toBe(1);
+      expect(await look.lrange('rq:queue:q', 0, -1)).toEqual(['retried', 'dependent']);
+    },
+    async () => {
+      await look.rpush('rq:worker:w:claims:q', 'a');
+      expect(await store.releaseClaims(link.redis)).toBe(1);
+    },
+    async () => {
+      await put('due', { status: 'scheduled' });
+      await look.zadd('rq:scheduled:q', past, 'due');
+      await store.queueDue(link.redis);
+      expect(await look.lrange('rq:queue:q', 0, -1)).toEqual(['due']);
+    },
+    async () => {
+      const runs = { status: 'started', execution_id: 'n1', worker_name: 'dead' };
+      await put('ours', runs);
+      await put('lost', { ...runs, recoveries: '3', failure_ttl: '-1' });
+      await put('given-to-python', runs);
+      await put('stuck');
+      await look.zadd('rq:executions:given-to-python', 1, 'p1');
+      await look.rpush('rq:queue:q:intermediate', 'stuck');
+      const members = ['ours:n1', 'lost:n1', 'given-to-python:n1', 'stuck:p1'];
+      await look.zadd('rq:wip:q', ...members.flatMap(member => [past, member]));
+      await look.zadd('rq:wip:q', Date.now(), 'given-to-python:p1');
+      await look.zadd('rq:canceled:q', 1, 'expired');
+      await look.sadd('rq:claimants:q', 'dead', 'signed-off');
+      await look.rpush('rq:worker:dead:claims:q', 'claimed');
+      await look.hset('rq:worker:signed-off', 'death', 'long ago');
+      const swept = await store.sweep(link.redis, 0, false);
+      expect({ ...swept, abandoned: swept.abandoned.toSorted() }).toEqual({
+        held: true,
+        more: false,
+        recovered: ['ours'],
+        abandoned: ['lost', 'stuck'],
+        claims: 1,
+      });
+      expect(await look.zrange('rq:wip:q', '0', '-1')).toEqual(['given-to-python:p1']);
+      expect(await look.exists('rq:claimants:q', 'rq:canceled:q', 'rq:queue:q:intermediate')).toBe(0);
+    },
+    async () => {
+      const worker = new Worker('q', { connection: url, functions: { f: () => 1 } });
+      const refused: Error[] = [];
+      worker.on('error', error => refused.push(error)).on('warning', text => refused.push(new Error(text)));
+      const working = worker.work();
+      working.catch(() => {});
+      try {
+        const waits = async (): Promise<boolean> => / flags=b /.test(String(await look.client('LIST')));
+        await Promise.race([working, expect.poll(waits, soon).toBe(true)]);
+        await list('a');
+        await expect.poll(() => look.hget('rq:job:a', 'status'), soon).toBe('finished');
+        await expect.poll(waits, soon).toBe(true);
+      } finally {
+        const began = performance.now();
+        await worker.stop();
+        // its read is ended, not left behind when the time to sign off is over
+        expect(performance.now() - began).toBeLessThan(1_900);
+      }
+      await working;
+      expect(refused).toEqual([]);
+    },
+  ]);
+  link.close();
+  return errors;
+};
