@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { Redis } from 'ioredis';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { Link } from '../../lib/connection.ts';
 import { Queue, RedisRefusedError, RqError } from '../../lib/index.ts';
@@ -7,9 +7,8 @@ import { Keys } from '../../lib/keys.ts';
 import { WorkerStore } from '../../lib/worker-store.ts';
 import { producerSteps, workerSteps } from '../support/acl-steps.ts';
 import { ACL_ARGS, RULES, commandsOf, refusals, urlOf, type AclUser } from '../support/acl.ts';
-import { ALL } from '../support/fault-case.ts';
+import { ALL, faultCase } from '../support/fault-case.ts';
 import { useRedis } from '../support/in-process.ts';
-import { startWorker } from '../support/worker-process.ts';
 
 const redis = useRedis({ args: ACL_ARGS });
 
@@ -67,8 +66,87 @@ describe.each([
     const errors = await steps(ALL ? walk : { ...walk, enough: noticed });
     expect(await noticed(), 'refused').toBe(true);
     // without INFO a connection counts as ready while Redis still loads
-    if (user === 'rq-worker' || command !== 'info') expect(errors, 'steps that failed').not.toEqual([]);
-    if (user === 'rq-worker') return;
-    for (const error of errors) if (error instanceof RqError) expect(error).toBeInstanceOf(RedisRefusedError);
+    const silent = user === 'rq-producer' && command === 'info';
+    expect(errors.length > 0 || silent, 'a step failed').toBe(true);
+    const others = errors.filter(error => error instanceof RqError && !(error instanceof RedisRefusedError));
+    expect(user === 'rq-worker' ? [] : others, 'what else a producer is told').toEqual([]);
+  });
+});
+
+describe('the README’s user for producers', () => {
+  const as = async (act: (link: Link, store: WorkerStore) => Promise<unknown>): Promise<unknown> => {
+    const link = Link.own(urlOf('rq-producer', redis.url));
+    try {
+      await link.ready();
+      return await act(link, new WorkerStore(new Keys(), 'w', ['q']));
+    } finally {
+      link.close();
+    }
+  };
+
+  it.each<[string, (link: Link, store: WorkerStore) => Promise<unknown>]>([
+    ['wait for a job as a worker does', link => link.redis.blmove('rq:queue:q', 'rq:c', 'LEFT', 'RIGHT', 1)],
+    ['end another one’s wait', link => link.redis.client('UNBLOCK', 1, 'ERROR')],
+    ['look for a worker’s runs', (link, store) => store.findRuns(link.redis)],
+    ['take back dead workers’ jobs', (link, store) => store.sweep(link.redis, 0, false)],
+    ['delete a foreign key', link => link.redis.del('foreign')],
+    [
+      'put a job under another prefix',
+      () => new Queue('q', { connection: urlOf('rq-producer', redis.url), prefix: 'foreign' }).enqueue('f'),
+    ],
+    ['empty Redis', link => link.redis.flushall()],
+    ['read settings', link => link.redis.config('GET', '*')],
+  ])('may not %s', async (_, act) => {
+    await expect(as(act)).rejects.toThrow(/NOPERM|can't (run this command|access)/);
+  });
+
+  it('is told what it may not do', async () => {
+    await using q = new Queue('q', { connection: await without('rq-producer', 'lrange') });
+    const error: unknown = await q.getJobIds().catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(RedisRefusedError);
+    expect(error).toMatchObject({
+      message: expect.stringMatching(/^Redis refused to list jobs: .*'lrange'/),
+    });
+  });
+});
+
+describe('both of the README’s users', () => {
+  faultCase(
+    'run jobs that finish, fail, are retried, stopped, canceled and change their meta',
+    {},
+    async c => {
+      const worker = c.worker('--concurrency', '4');
+      await c.enqueue(20, { ms: 1 });
+      const own = (jobId: string) => ({ jobId, failureTtl: 60 });
+      const jobs = {
+        failed: await c.q.enqueue('fail', ['no'], { ...own('fails'), retry: { max: 1 } }),
+        stopped: await c.q.enqueue('waitForAbort', [60_000], own('stops')),
+        canceled: await c.q.enqueue('waitForAbort', [60_000], own('cancels')),
+        finished: await c.q.enqueue('addMeta', [{ seen: true }], own('meta')),
+      };
+      for (const { id } of Object.values(jobs)) c.ledger.told(id, 'acknowledged');
+      for (const job of [jobs.stopped, jobs.canceled])
+        await expect.poll(() => job.getStatus(), { timeout: 20_000 }).toBe('started');
+      await jobs.stopped.stop();
+      await jobs.canceled.cancel();
+      expect(await jobs.finished.wait({ timeout: 20 })).toBeNull();
+      await expect(jobs.failed.wait({ timeout: 20 })).rejects.toThrow('no');
+      await expect(jobs.stopped.wait({ timeout: 20 })).rejects.toThrow('was stopped');
+      expect((await jobs.finished.refresh()).meta).toEqual({ seen: true });
+      for (const [status, job] of Object.entries(jobs)) expect(await job.getStatus()).toBe(status);
+      // sent every 15 s, to see whether a link is alive
+      if (ALL) await sleep(16_000);
+      expect((await worker.end('SIGTERM')).code).toBe(0);
+      expect(worker.err).not.toMatch(/NOPERM|can't (run this command|access)/);
+    },
+  );
+
+  faultCase('need ping: an idle worker without it is refused', { onlyWithAll: true }, async c => {
+    await c.enqueue(1);
+    const less = 'rq-other';
+    await c.redis.client.call('ACL', 'SETUSER', less, ...RULES['rq-worker'], '-ping');
+    c.workerAt(c.url('rq-worker').replace('rq-worker:', `${less}:`));
+    const log = async () => JSON.stringify(await c.redis.client.call('ACL', 'LOG'));
+    await expect.poll(log, { timeout: 30_000, interval: 500 }).toMatch(/"ping".*"rq-other"/);
   });
 });

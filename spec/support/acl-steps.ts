@@ -1,5 +1,6 @@
 /** What a producer and a worker ask of Redis, step by step: each step needs no other, and rejects where it did not work. */
-import { Redis } from 'ioredis';
+import { once } from 'node:events';
+import type { Redis } from 'ioredis';
 import { expect } from 'vitest';
 import { Link } from '../../lib/connection.ts';
 import { Queue, Worker } from '../../lib/index.ts';
@@ -106,7 +107,7 @@ export const producerSteps: Steps = async walk => {
       await expect.poll(() => listeners(look, 'rq:status:q:waited'), soon).toBe(0);
     },
     async () => {
-      const heard = new Redis(look.options);
+      const heard = look.duplicate();
       try {
         await heard.psubscribe('rq:*');
         const messages: string[] = [];
@@ -181,7 +182,13 @@ export const workerSteps: Steps = async walk => {
   const handIn = async (...ends: Partial<Ended>[]) => {
     const jobs = await take();
     const base: Ended = { status: 'finished', ttl: 60, text: '1', stream: '', publish: true };
-    const handIns = jobs.map((run, i) => ({ ...run, ended: { ...base, ...ends[i] }, seconds: 1 }));
+    const handIns = jobs.map(({ place, jobId, executionId }, i) => ({
+      place,
+      jobId,
+      executionId,
+      ended: Object.assign({}, base, ends[i]),
+      seconds: 1,
+    }));
     return (await store.advance(link.redis, { ...none, handIns, want: 0 })).answers;
   };
   const past = Date.now() / 1000 - 1000;
@@ -196,7 +203,7 @@ export const workerSteps: Steps = async walk => {
       expect(await look.exists('rq:workers', 'rq:claimants:q')).toBe(0);
     },
     async () => {
-      const heard = new Redis(look.options);
+      const heard = look.duplicate();
       try {
         await heard.psubscribe('rq:*');
         const messages: string[] = [];
@@ -275,7 +282,8 @@ export const workerSteps: Steps = async walk => {
       working.catch(() => {});
       try {
         const waits = async (): Promise<boolean> => / flags=b /.test(String(await look.client('LIST')));
-        await Promise.race([working, expect.poll(waits, soon).toBe(true)]);
+        await Promise.race([working, once(worker, 'listening')]);
+        await expect.poll(waits, soon).toBe(true);
         await list('a');
         await expect.poll(() => look.hget('rq:job:a', 'status'), soon).toBe('finished');
         await expect.poll(waits, soon).toBe(true);

@@ -13,11 +13,9 @@ export const RULES: Readonly<Record<AclUser, readonly string[]>> = {
 };
 
 /** Arguments of `redis-server` that give it the users, at every start anew. */
-export const ACL_ARGS: readonly string[] = Object.entries(RULES).flatMap(([user, rule]) => [
-  '--user',
-  user,
-  ...rule,
-]);
+export const ACL_ARGS: readonly string[] = Object.entries(RULES).flatMap(([user, rule]) =>
+  ['--user', user].concat(rule),
+);
 
 /** The URL with the user's name and password, unless it has others. */
 export function urlOf(user: AclUser, url: string): string {
