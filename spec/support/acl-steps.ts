@@ -181,7 +181,7 @@ export const workerSteps: Steps = async walk => {
   const take = async () => (await store.advance(link.redis, none)).jobs;
   const handIn = async (...ends: Partial<Ended>[]) => {
     const jobs = await take();
-    const base: Ended = { status: 'finished', ttl: 60, text: '1', stream: '', publish: true };
+    const base: Ended = { status: 'finished', ttl: 60, text: '1', stream: '', publish: true, again: 'plan' };
     const handIns = jobs.map(({ place, jobId, executionId }, i) => ({
       place,
       jobId,
@@ -215,7 +215,7 @@ export const workerSteps: Steps = async walk => {
         expect(jobs.map(({ jobId }) => jobId)).toEqual(['c']);
         expect(await look.lrange('rq:queue:q', 0, -1)).toEqual(['a', 'a', 'b']);
         await expect.poll(() => messages, soon).toEqual(['rq:status:q:c']);
-        expect(await store.renew(link.redis, jobs)).toEqual([]);
+        expect(await store.renew(link.redis, jobs)).toEqual({ lost: [], stops: [] });
         expect((await store.findRuns(link.redis)).map(({ jobId }) => jobId)).toEqual(['c']);
         expect(await store.giveBack(link.redis, jobs)).toBe(1);
       } finally {
