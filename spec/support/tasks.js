@@ -3,6 +3,8 @@ import { appendFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { getCurrentJob } from 'rq-node';
 
+export * from './fault-tasks.js';
+
 /** @param {number[]} numbers */
 export const sum = numbers => numbers.reduce((a, b) => a + b, 0);
 
