@@ -29,16 +29,24 @@ const SCRIPTS: ReadonlyMap<string, string> = new Map(
 
 export const PHASES = ['before', 'sent', 'after'] as const;
 export type Phase = (typeof PHASES)[number];
+/** As `FAIL_AT` has it, but that a script goes by its name. */
+export type Point = `${Phase}:${number}` | `${Phase}:${number}:${string}`;
+
+function failAtOf(point: Point): string {
+  const [phase, nth, name] = point.split(':');
+  const hash = [...SCRIPTS].find(([, script]) => script === name)?.[0];
+  return [phase, nth, hash ?? name].filter(part => part !== undefined).join(':');
+}
 
 /** A worker that ends as `FAIL_AT` says. */
 export function failingWorker(
   c: FaultCase,
-  failAt: string,
+  point: Point,
   queue: string,
   ...args: readonly string[]
 ): WorkerProcess {
   const given = process.env['NODE_OPTIONS'] ?? '';
-  const env = { FAIL_AT: failAt, NODE_OPTIONS: `${given} --import=${PRELOADED}` };
+  const env = { FAIL_AT: failAtOf(point), NODE_OPTIONS: `${given} --import=${PRELOADED}` };
   return c.keep(
     new WorkerProcess([queue, '--url', c.redis.url, '--functions', TASKS, '--quiet', ...args], env),
   );
@@ -51,11 +59,11 @@ export interface ProducerExit {
 }
 
 /** Runs the producer of `walking-producer.js` until it ends, or is ended. */
-export async function runProducer(c: FaultCase, failAt: string, prefix: string): Promise<ProducerExit> {
+export async function runProducer(c: FaultCase, point: Point, prefix: string): Promise<ProducerExit> {
   const args = ['--import', PRELOADED, PRODUCER, c.redis.url, c.ledger.file, prefix];
   const child = spawn(process.execPath, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, FAIL_AT: failAt },
+    env: { ...process.env, FAIL_AT: failAtOf(point) },
   });
   let [out, err] = ['', ''];
   child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
@@ -73,11 +81,11 @@ export function diedAt(err: string): string | undefined {
 }
 
 /**
- * Tries points until two in a row are past the end of the process: a few lanes, as each takes a while. `try_` answers what
+ * Tries points until two in a row are past the end of the process: a few lanes, as each takes a while. `strike` answers what
  * the process was at, `undefined` where it survived.
  */
 export async function walk(
-  try_: (point: `${Phase}:${number}`) => Promise<string | undefined>,
+  strike: (point: Point) => Promise<string | undefined>,
 ): Promise<Map<string, number>> {
   const struck = new Map<string, number>();
   const lanes = 2;
@@ -85,7 +93,7 @@ export async function walk(
     PHASES.flatMap(phase =>
       Array.from({ length: lanes }, async (_, lane) => {
         for (let n = lane + 1, survived = 0; survived < 2; n += lanes) {
-          const at = await try_(`${phase}:${n}`);
+          const at = await strike(`${phase}:${n}`);
           survived = at === undefined ? survived + 1 : 0;
           if (at !== undefined) count(struck, `${phase} ${at}`);
         }
@@ -97,15 +105,15 @@ export async function walk(
 
 /** Tries the points that are named, a few at a time. */
 export async function sample(
-  points: readonly `${Phase}:${number}`[],
-  try_: (point: `${Phase}:${number}`) => Promise<string | undefined>,
+  points: readonly Point[],
+  strike: (point: Point) => Promise<string | undefined>,
 ): Promise<Map<string, number>> {
   const struck = new Map<string, number>();
   const left = [...points];
   await Promise.all(
     Array.from({ length: 4 }, async () => {
       for (let point = left.shift(); point !== undefined; point = left.shift()) {
-        const at = await try_(point);
+        const at = await strike(point);
         if (at !== undefined) count(struck, `${point.split(':', 1)[0]} ${at}`);
       }
     }),

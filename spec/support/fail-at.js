@@ -1,18 +1,19 @@
 /**
  * Preloaded with `node --import`: ends the process by SIGKILL between two round trips to Redis, as `FAIL_AT` says.
  * `before:7` sends the 7th command no more, `sent:7` has written it and hears no reply, `after:7` has the reply and does
- * nothing with it. `after:1:blmove` counts the commands of one name only. `never` counts them all.
+ * nothing with it. `after:1:blmove` counts the commands of one name only, or the calls of one script by its hash.
  */
 import { writeSync } from 'node:fs';
 import { Redis } from 'ioredis';
 
-const [phase = 'never', nth, only] = (process.env['FAIL_AT'] ?? 'never').split(':');
+const [phase, nth, only] = (process.env['FAIL_AT'] ?? '').split(':');
 /** @type {(this: Redis, ...args: Parameters<Redis['sendCommand']>) => unknown} */
 const own = Reflect.get(Redis.prototype, 'sendCommand');
 let count = 0;
 
 Redis.prototype.sendCommand = function sendCommand(command, stream) {
-  if (only !== undefined && command.name !== only) return own.call(this, command, stream);
+  const named = only === undefined || command.name === only || command.args[0] === only;
+  if (!named) return own.call(this, command, stream);
   count++;
   if (String(count) !== nth) return own.call(this, command, stream);
   const die = () => {
@@ -35,5 +36,3 @@ Redis.prototype.sendCommand = function sendCommand(command, stream) {
   }
   return reply;
 };
-
-process.on('exit', () => writeSync(2, `commands: ${count}\n`));

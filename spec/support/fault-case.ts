@@ -44,6 +44,8 @@ export interface CaseOptions {
   readonly rest?: number;
   /** Acknowledged jobs may be missing, as many as the case itself allows and asserts: Redis lost them, not we. */
   readonly redisLoses?: boolean;
+  /** Why it can't run on this machine: then it is skipped, and that is said. */
+  readonly lacks?: string | undefined;
 }
 
 /** How jobs are put on a queue by `enqueue`. */
@@ -209,8 +211,9 @@ export class FaultCase {
 /** One case: its body strikes, then all that is left is worked off and accounted for. */
 export function faultCase(name: string, options: CaseOptions, body: (c: FaultCase) => Promise<void>): void {
   if (options.onlyWithAll === true && !ALL) return;
-  const { timeout = 90_000, queues = ['default'], rest = 60_000, redis: server = {} } = options;
-  it(name, { timeout }, async ({ task }) => {
+  const { timeout = 90_000, queues = ['default'], rest = 60_000, redis: server = {}, lacks } = options;
+  it(name, { timeout }, async ({ task, skip }) => {
+    if (lacks !== undefined) skip(lacks);
     const given = process.env['RQ_FAULT_SEED'];
     const seed = given === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(given);
     const c = new FaultCase(await startRedis(withUsers(server)), server, seed);
