@@ -31,20 +31,22 @@ export interface Account {
   readonly recovery: number;
 }
 
-/** What is not at rest yet: the length of all that must be empty. */
+/**
+ * What is not at rest yet: all that must be empty, and its length. Asked in one transaction, as a job that goes from place to
+ * place meanwhile would be seen in none.
+ */
 export async function unrest(redis: Redis, queues: readonly string[]): Promise<Record<string, number>> {
-  const left: Record<string, number> = {};
-  for (const queue of queues) {
-    for (const [key, size] of [
-      [`rq:queue:${queue}`, await redis.llen(`rq:queue:${queue}`)],
-      [`rq:wip:${queue}`, await redis.zcard(`rq:wip:${queue}`)],
-      [`rq:scheduled:${queue}`, await redis.zcard(`rq:scheduled:${queue}`)],
-    ] as const) {
-      if (size > 0) left[key] = size;
-    }
+  const asked = redis.multi();
+  const keys = queues.flatMap(queue => [`rq:queue:${queue}`, `rq:wip:${queue}`, `rq:scheduled:${queue}`]);
+  for (const key of keys) {
+    if (key.startsWith('rq:queue:')) asked.llen(key);
+    else asked.zcard(key);
   }
-  for (const key of await redis.keys('rq:worker:*:claims:*')) left[key] = await redis.llen(key);
-  return left;
+  asked.keys('rq:worker:*:claims:*');
+  const replies = (await asked.exec()) ?? [];
+  const sizes = keys.map((key, i): [string, number] => [key, Number(replies[i]?.[1] ?? NaN)]);
+  const claims = (replies.at(-1)?.[1] ?? []) as string[];
+  return Object.fromEntries([...sizes.filter(([, size]) => size !== 0), ...claims.map(key => [key, 1])]);
 }
 
 export async function account(redis: Redis, queues: readonly string[], ledger: Ledger): Promise<Account> {
