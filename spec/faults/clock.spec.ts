@@ -91,7 +91,7 @@ describe('workers whose clocks are 10 minutes ahead, and behind', () => {
 
       // longer than a lease, while both sweep
       const long = await Promise.all(Array.from({ length: 4 }, () => put(c, 'firstRun', ['sleep', 5_000])));
-      await expect.poll(() => c.q.startedRegistry.count()).toBe(4);
+      await expect.poll(() => c.q.startedRegistry.count(), { timeout: 20_000 }).toBe(4);
       await expectScores(c, 'rq:wip:default', 60, 64);
       const dies = c.pick([fast, slow]);
       const lives = dies === fast ? slow : fast;

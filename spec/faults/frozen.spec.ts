@@ -75,7 +75,9 @@ describe('a worker that is away for longer than its lease', () => {
     async c => {
       const away = c.worker();
       await expect
-        .poll(async () => /blocked_clients:1\b/.test(await c.redis.client.info('clients')))
+        .poll(async () => /blocked_clients:1\b/.test(await c.redis.client.info('clients')), {
+          timeout: 20_000,
+        })
         .toBe(true);
       freeze(c, away);
       const [id = ''] = await c.enqueue(1);

@@ -96,7 +96,7 @@ describe('a worker that is told to stop with SIGTERM', () => {
     const start = () => worker(c, '--concurrency', '5').listening();
     const staying = await Promise.all([start(), start(), start()]);
     // more than they can do, so that a worker that is struck is at work
-    const enqueued = c.enqueue(turns * every * 0.15, { ms: 80, pause: 50 });
+    const enqueued = c.enqueue(turns * every * 0.1, { ms: 200, pause: 50 });
     const killed = new Set<number>();
     const left: Promise<Exit>[] = [];
     for (let turn = 0; turn < turns; turn++) {
