@@ -1,0 +1,66 @@
+/** What producers and workers send, by names: a script has its own, also where it is sent as its text. */
+import type { Redis } from 'ioredis';
+import { advance } from '../../lib/lua/advance.ts';
+import { cancel } from '../../lib/lua/cancel.ts';
+import { deleteJob } from '../../lib/lua/delete.ts';
+import { empty } from '../../lib/lua/empty.ts';
+import { enqueue } from '../../lib/lua/enqueue.ts';
+import { fetch } from '../../lib/lua/fetch.ts';
+import { forget } from '../../lib/lua/forget.ts';
+import { giveBack } from '../../lib/lua/give-back.ts';
+import { heartbeat } from '../../lib/lua/heartbeat.ts';
+import { listRegistry } from '../../lib/lua/list-registry.ts';
+import { queueDue } from '../../lib/lua/queue-due.ts';
+import { readState } from '../../lib/lua/read-state.ts';
+import { releaseClaims } from '../../lib/lua/release-claims.ts';
+import { renew } from '../../lib/lua/renew.ts';
+import { requeue } from '../../lib/lua/requeue.ts';
+import { saveMeta } from '../../lib/lua/save-meta.ts';
+import { sweep } from '../../lib/lua/sweep.ts';
+import { unregister } from '../../lib/lua/unregister.ts';
+
+type Named = readonly { readonly name: string; readonly sha: string; readonly source: string }[];
+
+/** The scripts that a worker sends. */
+export const WORKERS: Named = [
+  advance,
+  giveBack,
+  heartbeat,
+  queueDue,
+  releaseClaims,
+  renew,
+  saveMeta,
+  sweep,
+  unregister,
+];
+/** Those that a producer, or who holds a handle on a job, sends. */
+export const PRODUCERS: Named = [
+  cancel,
+  deleteJob,
+  empty,
+  enqueue,
+  fetch,
+  forget,
+  listRegistry,
+  readState,
+  requeue,
+  saveMeta,
+];
+
+const NAMES: ReadonlyMap<string, string> = new Map(
+  [...WORKERS, ...PRODUCERS].map(({ sha, name }) => [sha, name]),
+);
+const WITH_SUBCOMMANDS: ReadonlySet<string> = new Set(['CLIENT', 'CONFIG', 'SCRIPT', 'PUBSUB']);
+
+/** `advance` for the script of this name, `EVAL advance` for its text, else `BLMOVE`, `CLIENT ID` and so on. */
+export function commandName([first = '', second = '']: readonly string[]): string {
+  const command = first.toUpperCase();
+  if (command === 'EVALSHA') return NAMES.get(second) ?? `EVALSHA ${second}`;
+  if (command === 'EVAL') return `EVAL ${/^-- (.*)$/m.exec(second)?.[1] ?? ''}`;
+  return WITH_SUBCOMMANDS.has(command) ? `${command} ${second.toUpperCase()}` : command;
+}
+
+/** Or the lost reply would be the one that says that Redis does not know the script. */
+export async function loadScripts(redis: Redis): Promise<void> {
+  for (const { source } of [...WORKERS, ...PRODUCERS]) await redis.script('LOAD', source);
+}
