@@ -1,0 +1,14 @@
+/** Jobs put on a queue for as long as a fault lasts. */
+import type { FaultCase, Load } from './fault-case.ts';
+
+/** Enqueues in rounds, with a pause between two, while the fault goes on; ends with it. Gives what the fault gave. */
+export async function under<T>(c: FaultCase, load: Load, fault: Promise<T>): Promise<T> {
+  let going = true;
+  const over = fault.finally(() => (going = false));
+  const { atOnce = 20, pause = 10 } = load;
+  const loading = (async () => {
+    while (going) await c.enqueue(atOnce, { ...load, pause });
+  })();
+  await Promise.all([over, loading]);
+  return over;
+}
