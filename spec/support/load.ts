@@ -5,9 +5,9 @@ import type { FaultCase, Load } from './fault-case.ts';
 export async function under<T>(c: FaultCase, load: Load, fault: Promise<T>): Promise<T> {
   let going = true;
   const over = fault.finally(() => (going = false));
-  const { atOnce = 20, pause = 10 } = load;
+  const { atOnce = 10, pause = 50 } = load;
   const loading = (async () => {
-    while (going) await c.enqueue(atOnce, { ...load, pause });
+    while (going) await c.enqueue(atOnce, { ...load, atOnce, pause });
   })();
   await Promise.all([over, loading]);
   return over;
