@@ -3,11 +3,11 @@ import type { FaultCase, Load } from './fault-case.ts';
 
 /** Enqueues in rounds, with a pause between two, while the fault goes on; ends with it. Gives what the fault gave. */
 export async function under<T>(c: FaultCase, load: Load, fault: Promise<T>): Promise<T> {
-  let going = true;
-  const over = fault.finally(() => (going = false));
+  const state = { over: false };
+  const over = fault.finally(() => (state.over = true));
   const { atOnce = 10, pause = 50 } = load;
   const loading = (async () => {
-    while (going) await c.enqueue(atOnce, { ...load, atOnce, pause });
+    while (!state.over) await c.enqueue(atOnce, { ...load, atOnce, pause });
   })();
   await Promise.all([over, loading]);
   return over;

@@ -73,10 +73,14 @@ export class Proxy {
     return this.#arm((n, name) => (typeof which === 'number' ? n === at : name === which), keep);
   }
 
-  /** Loses nothing more; answers the name of the command that lost its reply since the last order, if one did. */
-  spare(): string | undefined {
-    this.#loss = undefined;
+  /** The command that lost its reply since the last order, if one did. */
+  get lost(): string | undefined {
     return this.#lost;
+  }
+
+  /** Takes back an order that was not carried out. */
+  spare(): void {
+    this.#loss = undefined;
   }
 
   /** Drops what Redis says from now on, until the next cut. */
