@@ -39,16 +39,16 @@ const command = new Command('rq-worker')
     'module whose exported functions jobs may call; repeatable',
     (value: string, all: readonly string[] | undefined) => [...(all ?? []), value],
   )
-  .option('-c, --concurrency <n>', 'jobs that run at the same time', count, 1)
+  .option('-c, --concurrency <n>', 'jobs that run at the same time', countFrom(1), 1)
   .option('-n, --name <name>', 'name of the worker (default: random)')
   .option('-b, --burst', 'end when the queues are empty')
-  .option('--max-jobs <n>', 'end after this many jobs', count)
+  .option('--max-jobs <n>', 'end after this many jobs', countFrom(1))
   .option('--max-idle-time <duration>', 'end after this long without a job (30, 5m, …)')
   .option('--results-ttl <duration>', 'how long results are kept by default (default: 500 s)')
   .option('--shutdown-timeout <duration>', 'how long a stop waits for running jobs (default: 25 s)')
   .option('--grace <duration>', 'how long a function may go on after its signal was aborted (default: 5 s)')
   .option('--lease <duration>', 'how long a job of a dead worker stays its own (default: 30 s)')
-  .option('--max-recoveries <n>', 'how often a job of dead workers is run again (default: 3)', countOrNone)
+  .option('--max-recoveries <n>', 'how often a job of dead workers is run again (default: 3)', countFrom(0))
   .addOption(
     new Option('--dequeue-strategy <strategy>', 'order of the queues')
       .choices(['default', 'round_robin', 'random'])
@@ -70,15 +70,13 @@ const command = new Command('rq-worker')
     '\nDurations are seconds, or a number with ms, s, m, h or d. Exit codes: 0 stopped, 1 error, 2 wrong usage.',
   );
 
-function count(value: string): number {
-  const n = /^\d+$/.test(value) ? Number(value) : NaN;
-  if (!Number.isSafeInteger(n) || n < 1)
-    throw new InvalidArgumentError('It must be a whole number of 1 or more.');
-  return n;
-}
-
-function countOrNone(value: string): number {
-  return value === '0' ? 0 : count(value);
+function countFrom(least: number): (value: string) => number {
+  return value => {
+    const n = /^\d+$/.test(value) ? Number(value) : NaN;
+    if (!Number.isSafeInteger(n) || n < least)
+      throw new InvalidArgumentError(`It must be a whole number of ${least} or more.`);
+    return n;
+  };
 }
 
 async function main(): Promise<number> {

@@ -20,7 +20,7 @@ export interface EnqueueOptions {
   readonly timeout?: Duration;
   /**
    * When its `signal` is aborted as a notice, while there is time until its `timeout` to clean up or to return what there
-   * is. Whole seconds, fewer than the timeout; none by default. Python workers don't know it.
+   * is. The signal is spent then: of a later stop or timeout the function hears nothing. Whole seconds, fewer than the timeout; none by default. Python workers don't know it.
    */
   readonly softTimeout?: Duration;
   /** How long it may wait before it is dropped unrun; `-1`, the default, without end. */

@@ -39,6 +39,8 @@ export class Keys {
   /** A queue's list, and its deferred registry, are these and its name: for jobs of queues that a script was not given. */
   readonly listPrefix: string;
   readonly deferredPrefix: string;
+  /** A queue's started registry is this and its name. */
+  readonly startedPrefix: string;
   /** A job's result stream is this and its id. */
   readonly resultsPrefix: string;
   /** Python's index of a job's runs is this and its id. */
@@ -60,6 +62,7 @@ export class Keys {
     this.jobPrefix = `${prefix}:job:`;
     this.listPrefix = `${prefix}:queue:`;
     this.deferredPrefix = `${prefix}:deferred:`;
+    this.startedPrefix = `${prefix}:wip:`;
     this.resultsPrefix = `${prefix}:results:`;
     this.executionsPrefix = `${prefix}:executions:`;
     this.groupPrefix = `${prefix}:group:`;
@@ -74,7 +77,7 @@ export class Keys {
       name,
       list: this.listPrefix + name,
       intermediate: `${this.listPrefix}${name}:intermediate`,
-      started: `${prefix}wip:${name}`,
+      started: this.startedPrefix + name,
       finished: `${prefix}finished:${name}`,
       failed: `${prefix}failed:${name}`,
       canceled: `${prefix}canceled:${name}`,

@@ -75,8 +75,8 @@ function earlier(hash: Fields): JobResult[] {
   return errors.filter(isObject).map(({ at, worker, error, run }) => ({
     type: String(error).startsWith('StopRequestedError') ? 'stopped' : 'failed',
     createdAt: timeOf(toFields(['at', Buffer.from(String(at))]), 'at'),
-    workerName: String(worker),
-    executionId: String(run),
+    workerName: typeof worker === 'string' ? worker : '',
+    executionId: typeof run === 'string' ? run : '',
     error: parseErrorText(String(error)),
   }));
 }
@@ -91,9 +91,11 @@ function latest(jobId: string, hash: Fields, streamed: readonly JobResult[]): Jo
     workerName: textOf(hash, 'worker_name') ?? '',
     executionId: textOf(hash, 'execution_id') ?? '',
   };
-  const [text, error] = [textOf(hash, 'result'), errorTextOf(hash.get('exc_info'))];
-  // Python's own end is in the stream alone, and the hash may still hold what a run of ours left before
-  if ((type === 'successful' ? text : error) === undefined && streamed[0]?.type === type) return [];
+  // Python writes an empty text as a compressed one
+  const error = errorTextOf(hash.get('exc_info')) || undefined;
+  const text = textOf(hash, 'result');
+  // Python's own end is in the stream alone, and the hash may still name a run of ours from before
+  if ((type === 'successful' ? text : error) === undefined && streamed.length > 0) return [];
   if (type === 'successful') return [{ ...base, returnValue: valueOf(jobId, text) }];
   return error === undefined ? [base] : [{ ...base, error: parseErrorText(error) }];
 }

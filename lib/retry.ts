@@ -45,13 +45,13 @@ export class NonRetryableError extends RqError {
 
 /** Whether a thrown value says that there is no use in trying again, whichever copy of this package its class is from. */
 export function isNonRetryable(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === NON_RETRYABLE;
+  return error instanceof Error && read(error, 'code') === NON_RETRYABLE;
 }
 
 /** What a thrown value asks for, whichever copy of this package its class is from; `undefined` where it asks for nothing. */
 export function retryAsked(error: unknown): { readonly delay: number; readonly max: number } | undefined {
-  if (!(error instanceof Error) || !('code' in error) || error.code !== RETRY) return undefined;
-  const { delay, max } = error as Error & { readonly delay?: unknown; readonly max?: unknown };
+  if (!(error instanceof Error) || read(error, 'code') !== RETRY) return undefined;
+  const [delay, max] = [read(error, 'delay'), read(error, 'max')];
   return Number.isSafeInteger(delay) && Number.isSafeInteger(max)
     ? { delay: Number(delay), max: Number(max) }
     : undefined;
@@ -90,12 +90,21 @@ function namesIn(fields: Fields, field: string): readonly string[] | undefined {
 function namesOf(error: unknown): ReadonlySet<string> {
   const names = new Set<string>();
   if (typeof error !== 'object' || error === null) return names;
-  const { name, code } = error as { readonly name?: unknown; readonly code?: unknown };
-  for (const each of [name, code]) if (typeof each === 'string') names.add(each);
-  for (let proto: unknown = error; typeof proto === 'object' && proto !== null;) {
-    proto = Object.getPrototypeOf(proto);
-    const made = (proto as { readonly constructor?: { readonly name?: unknown } } | null)?.constructor?.name;
-    if (typeof made === 'string' && made !== 'Object') names.add(made);
+  for (const each of [read(error, 'name'), read(error, 'code')])
+    if (typeof each === 'string') names.add(each);
+  for (let made: unknown = error; typeof made === 'object' && made !== null;) {
+    made = Object.getPrototypeOf(made);
+    const name = read(read(made, 'constructor'), 'name');
+    if (typeof name === 'string' && name !== 'Object') names.add(name);
   }
   return names;
+}
+
+/** A property of whatever was thrown, which may be anything: reading it may throw as well. */
+function read(of: unknown, name: string): unknown {
+  try {
+    return (of as Readonly<Record<string, unknown>>)[name];
+  } catch {
+    return undefined;
+  }
 }

@@ -167,6 +167,8 @@ export class Run {
    * function that is not over `grace` after an abort is left behind.
    */
   perform(functions: FunctionTable, options: RunOptions, done: (outcome: Outcome) => void): void {
+    // nothing of it has begun, so it may be run elsewhere whatever the job says
+    if (this.#reason instanceof ShutdownError) return done('returned');
     if (this.#reason !== undefined) return done(this.#interrupted());
     let call: CallRecord;
     let fn: TaskFunction | undefined;

@@ -242,7 +242,7 @@ export class Store {
   async requestStop(id: string): Promise<StopRequest> {
     const call = {
       keys: { job: this.keys.job(id) },
-      args: { id, command_prefix: this.keys.commandPrefix },
+      args: { id, started_prefix: this.keys.startedPrefix, command_prefix: this.keys.commandPrefix },
     };
     const [was, worker, heard, marked] = (await this.#sender.send('stop', 'repeatable', redis =>
       requestStop.run(redis, call),

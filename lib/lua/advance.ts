@@ -109,6 +109,8 @@ local function finish(i, id, run, status, ttl, text, stream, seconds, announced_
   if status == 'failed' then
     redis.call('HSET', key, 'ended_at', timestamp(), 'exc_info', text)
     local again
+    -- who asked it to stop was told that it would
+    if redis.call('HGET', key, 'stop_requested') == run then follows = 'never' end
     if follows == 'plan' then again = retry(key, id, queue(i).list, queue(i).scheduled)
     else
       local delay, most = string.match(follows, '^(%d+)/(%d+)$')

@@ -19,11 +19,17 @@ for at = #ARGV - 2, rest, -3 do
   local i, id, run = tonumber(ARGV[at]), ARGV[at + 1], ARGV[at + 2]
   local q = queue(i)
   local key = job_prefix .. id
-  local held = redis.pcall('HMGET', key, 'status', 'execution_id', 'worker_name')
+  local held = redis.pcall('HMGET', key, 'status', 'execution_id', 'worker_name', 'stop_requested')
   local listable = type(redis.pcall('LLEN', q.list)) ~= 'table'
   if listable then
-    redis.pcall('ZREM', q.started, id .. ':' .. run)
-    if not held.err and held[1] == 'started' and held[2] == run and held[3] == worker then
+    local mine = not held.err and held[1] == 'started' and held[2] == run and held[3] == worker
+    if mine and held[4] == run then
+      -- somebody asked it to stop, and was told that it would: the next sweep ends it
+      redis.pcall('ZADD', q.started, 'XX', 0, id .. ':' .. run)
+    else
+      redis.pcall('ZREM', q.started, id .. ':' .. run)
+    end
+    if mine and held[4] ~= run then
       queue_again(key, id, q.list, true)
       announce(names[i], id, 'queued')
       given = given + 1

@@ -117,7 +117,8 @@ local function remember_error(key)
     text = string.sub(text, 1, cut)
   end
   local known, errors = pcall(cjson.decode, run[4] or '[]')
-  if not known or type(errors) ~= 'table' then errors = {} end
+  -- an object, or anything else that is no list, is somebody else's
+  if not known or type(errors) ~= 'table' or #errors == 0 then errors = {} end
   errors[#errors + 1] = { at = run[2] or '', worker = run[3] or '', error = text, run = run[5] or '' }
   while #errors > tonumber(errors_kept) do table.remove(errors, 1) end
   redis.call('HSET', key, 'errors', cjson.encode(errors))

@@ -5,18 +5,21 @@ import { Script } from '../script.ts';
  * Reply: `[was, worker, heard, marked]`: the status, or `gone`; how many listened; 1 where the run is one of ours, whose
  * worker, or the janitor after it, finds the mark if nobody listened.
  */
-export const requestStop: Script<'job', never, 'id' | 'command_prefix'> = new Script({
+export const requestStop: Script<'job', never, 'id' | 'started_prefix' | 'command_prefix'> = new Script({
   name: 'request_stop',
   keys: ['job'],
-  args: ['id', 'command_prefix'],
+  args: ['id', 'started_prefix', 'command_prefix'],
   allowOom: true,
   body: `
-local held = redis.call('HMGET', job, 'status', 'worker_name', 'execution_id')
+local held = redis.call('HMGET', job, 'status', 'worker_name', 'execution_id', 'origin')
 if not held[1] then return { 'gone', '', 0, 0 } end
 local worker, run = held[2] or '', held[3] or ''
 if held[1] ~= 'started' or worker == '' then return { held[1], worker, 0, 0 } end
-local marked = string.sub(run, 1, 1) == 'n' and 1 or 0
+-- RQ's claim leaves our execution id in place: so the run's member in the started registry decides whose it is
+local ours = string.sub(run, 1, 1) == 'n' and redis.pcall('ZSCORE', started_prefix .. (held[4] or ''), id .. ':' .. run)
+local marked = type(ours) == 'string' and 1 or 0
 if marked == 1 then redis.call('HSET', job, 'stop_requested', run) end
-local heard = redis.call('PUBLISH', command_prefix .. worker, '{"command":"stop-job","job_id":' .. cjson.encode(id) .. '}')
-return { 'started', worker, heard, marked }`,
+-- a user without the right to publish has the mark
+local heard = redis.pcall('PUBLISH', command_prefix .. worker, '{"command":"stop-job","job_id":' .. cjson.encode(id) .. '}')
+return { 'started', worker, type(heard) == 'number' and heard or 0, marked }`,
 });

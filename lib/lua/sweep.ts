@@ -170,8 +170,9 @@ local function recover(member)
   local recoveries = (tonumber(held[3] or '') or 0) + 1
   redis.call('HSET', key, 'recoveries', recoveries)
   if recoveries > tonumber(max_recoveries) then
-    return abandon(key, id, 'the job was lost ' .. recoveries .. ' times, of which ' .. max_recoveries ..
-      ' are made good, by workers that died or were away for longer than their lease: ' .. losers(key, worker), ttl, held[5])
+    return abandon(key, id, 'the job was lost ' .. recoveries .. (recoveries == 1 and ' time' or ' times') .. ' (at most ' ..
+      max_recoveries .. ' are made good) by workers that died or were away for longer than their lease: ' ..
+      losers(key, worker), ttl, held[5])
   end
   redis.call('HSET', key, 'ended_at', timestamp(), 'exc_info', 'AbandonedJobError: ' .. lost)
   queue_again(key, id, q.list, true)

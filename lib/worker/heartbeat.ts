@@ -125,15 +125,21 @@ export class Heartbeat {
   }
 
   async #renew(): Promise<void> {
-    const sentAt = performance.now();
+    const before = this.#renewedAt;
+    // at once, so that a hurry that comes meanwhile is not lost
+    this.#renewedAt = performance.now();
     const runs = this.#hooks.runs();
-    for (let first = 0; first < runs.length; first += RENEW_BATCH) {
-      const part = runs.slice(first, first + RENEW_BATCH);
-      const { lost, stops } = await this.#link.within(REPLY_MS, redis => this.#store.renew(redis, part));
-      for (const executionId of lost) this.#hooks.lost(executionId);
-      for (const executionId of stops) this.#hooks.stop(executionId);
+    try {
+      for (let first = 0; first < runs.length; first += RENEW_BATCH) {
+        const part = runs.slice(first, first + RENEW_BATCH);
+        const { lost, stops } = await this.#link.within(REPLY_MS, redis => this.#store.renew(redis, part));
+        for (const executionId of lost) this.#hooks.lost(executionId);
+        for (const executionId of stops) this.#hooks.stop(executionId);
+      }
+    } catch (error) {
+      this.#renewedAt = before;
+      throw error;
     }
-    this.#renewedAt = sentAt;
   }
 }
 
