@@ -24,7 +24,7 @@ async function started(c: FaultCase, count: number): Promise<void> {
   await expect.poll(() => c.ledger.counts('start').size, { timeout: 30_000, interval: 20 }).toBe(count);
 }
 
-/** They wait in front of the others, in their order, as if they had not run. */
+/** They wait in front of the others, as if they had not run. */
 async function givenBack(c: FaultCase, ids: readonly string[]): Promise<void> {
   expect((await c.q.getJobIds()).slice(0, ids.length).toSorted()).toEqual(ids.toSorted());
   for (const id of ids) {
