@@ -2,7 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect } from 'vitest';
 import { Queue } from '../../lib/index.ts';
 import { ALL, faultCase, type FaultCase } from '../support/fault-case.ts';
-import { put, putBadJob, TYPES } from '../support/garbage.ts';
+import { putBadJob } from '../support/garbage.ts';
+import { putBack, replace, TYPES } from '../support/wrong-type.ts';
 
 const REGISTRIES = ['wip', 'finished', 'failed', 'canceled', 'deferred', 'scheduled'];
 
@@ -14,6 +15,14 @@ async function found(c: FaultCase, id: Buffer): Promise<string[]> {
   for (const place of REGISTRIES)
     if ((await client.zscore(`rq:${place}:default`, id)) !== null) places.push(place);
   return places;
+}
+
+/** The type that a key is to hold. */
+function typeOf(key: string): string {
+  if (/^rq:worker:[^:]+$/.test(key)) return 'hash';
+  if (/claims:|^rq:queue:/.test(key)) return 'list';
+  if (/claimants|workers/.test(key)) return 'set';
+  return /janitor|lock/.test(key) ? 'string' : 'zset';
 }
 
 /** Takes away what a bad job left: nobody accounts for it. */
@@ -31,9 +40,10 @@ describe('jobs of which anything may be garbage', () => {
     const rounds = ALL ? 300 : 20;
     const workers = [0, 1].map(() => c.worker('--concurrency', '5'));
     const bad: Buffer[] = [];
+    const used = new Set<string>();
     let good = 0;
     for (let round = 0; round < rounds; round++) {
-      for (let n = 0; n < 10; n++) bad.push(await putBadJob(c, 'default'));
+      for (let n = 0; n < 10; n++) bad.push(await putBadJob(c, 'default', used));
       good += (await c.enqueue(10)).length;
     }
     await c.ended(good);
@@ -42,6 +52,7 @@ describe('jobs of which anything may be garbage', () => {
     await expect.poll(busy, { timeout: 60_000, interval: 50 }).toBe(0);
     expect(c.workers).toEqual(workers);
     const said = workers.map(({ all }) => all).join('');
+    expect(/.*user_script.*/.exec(said)?.[0], 'a script that ended half-way').toBeUndefined();
     const ends: Record<string, number> = {};
     for (const id of bad) {
       const places = await found(c, id);
@@ -82,13 +93,8 @@ describe('keys that hold another type for a while', () => {
       for (let strike = 0; strike < strikes; strike++) {
         const key = c.pick(keys);
         await c.enqueue(20, { ms: c.between(0, 20) });
-        const { client } = c.redis;
-        const was = await client.type(key);
-        const another = c.pick(TYPES.filter(type => type !== was));
-        const there = client.multi();
-        if (was !== 'none') there.rename(key, 'saved');
-        put(there, key, another);
-        await there.exec();
+        const another = c.pick(TYPES.filter(type => type !== typeOf(key)));
+        await replace(c.redis.client, key, another);
         c.ledger.struck();
 
         const under = c.enqueue(10, { ms: 5 });
@@ -104,9 +110,7 @@ describe('keys that hold another type for a while', () => {
         await under;
         await sleep(c.between(0, 300));
 
-        const back = client.multi().del(key);
-        if (was !== 'none') back.rename('saved', key);
-        await back.exec();
+        await putBack(c.redis.client, key);
       }
       expect(c.workers).toEqual(workers);
       expect(ended).toBe(strikes * 10);

@@ -1,7 +1,7 @@
 /** What nobody wrote who keeps to the wire format: bytes for a field, ids for a list, and jobs made of both. */
 import { deflateSync } from 'node:zlib';
-import type { ChainableCommander } from 'ioredis';
 import { ALL, type FaultCase } from './fault-case.ts';
+import { MAKE, TYPES } from './wrong-type.ts';
 
 const GOOD = '["echo",null,[1],{}]';
 const STATUSES = ['queued', 'started', 'finished', 'failed', 'deferred', 'scheduled', 'canceled', 'stopped'];
@@ -29,18 +29,6 @@ const FIELDS: readonly string[] = [
   'recoveries', 'group_id', 'ended_at', 'exc_info', 'enqueue_at_front', 'description', 'result', '',
 ];
 
-export const TYPES = ['string', 'list', 'set', 'zset', 'hash', 'stream'] as const;
-
-/** Puts something of a type under a key. */
-export function put(commands: ChainableCommander, key: string | Buffer, type: (typeof TYPES)[number]): void {
-  if (type === 'string') commands.set(key, 'x');
-  else if (type === 'list') commands.rpush(key, 'x');
-  else if (type === 'set') commands.sadd(key, 'x');
-  else if (type === 'zset') commands.zadd(key, 1, 'x');
-  else if (type === 'hash') commands.hset(key, 'x', 'x');
-  else commands.xadd(key, '*', 'x', 'x');
-}
-
 function bytes(c: FaultCase): Buffer {
   return Buffer.from(Array.from({ length: c.between(1, 40) }, () => c.between(0, 255)));
 }
@@ -59,16 +47,16 @@ export function garbage(c: FaultCase): string | Buffer {
   ])();
 }
 
-/** Puts a job on a list of which some fields are garbage, or its id, or the type of its key; gives its id. */
-export async function putBadJob(c: FaultCase, queue: string): Promise<Buffer> {
+/** Puts a job on a list of which some fields are garbage, or its id, or the type of its key; gives its id, another one each time. */
+export async function putBadJob(c: FaultCase, queue: string, used: Set<string>): Promise<Buffer> {
   const { client } = c.redis;
-  const odd = c.random() < 0.2;
   // what is no UTF-8 is given up after some lost runs, which takes its time
-  const ids = ALL ? [...IDS, bytes(c)] : IDS;
-  const id = Buffer.from(odd ? c.pick(ids) : `bad-${c.between(0, 1e9)}`);
+  const odd = c.pick<string | Buffer>(ALL ? [...IDS, bytes(c)] : IDS);
+  const id = Buffer.from(c.random() < 0.2 && !used.has(String(odd)) ? odd : `bad-${used.size}`);
+  used.add(id.toString());
   const key = Buffer.concat([Buffer.from('rq:job:'), id]);
   const multi = client.multi().del(key);
-  if (c.random() < 0.15) put(multi, key, c.pick(TYPES));
+  if (c.random() < 0.15) multi.eval(MAKE[c.pick(TYPES)], 1, key);
   else {
     const data = c.pick([GOOD, '["fail",null,["no"],{}]', deflateSync(GOOD)]);
     multi.hset(key, {
