@@ -29,7 +29,7 @@ for _, registry in ipairs({ q.finished, q.failed, q.canceled, q.deferred, q.sche
   redis.call('ZREM', registry, id)
 end
 if held[4] then redis.call('ZREM', q.started, id .. ':' .. held[4]) end
-if held[5] and held[5] ~= '' then redis.call('SREM', group_prefix .. held[5], id) end
+if held[5] and held[5] ~= '' then redis.pcall('SREM', group_prefix .. held[5], id) end
 local was = held[1]
 if redis.call('DEL', job) == 0 then was = 'gone' end
 redis.call('DEL', results, dependents, dependencies)

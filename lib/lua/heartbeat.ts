@@ -21,15 +21,17 @@ export const heartbeat: Script<
   body: `
 local held = redis.call('HMGET', worker, 'birth', 'mark', 'death')
 if held[1] and held[2] ~= mark and not held[3] then return -1 end
+-- each time: a set may have been lost, or was of another type. First: without it, what this worker holds is not looked for
+for i = 1, queues do
+  local listed = redis.pcall('SADD', queue(i).claimants, name)
+  if type(listed) == 'table' and not string.find(listed.err, 'WRONGTYPE', 1, true) then return listed end
+  redis.pcall('SADD', queue(i).workers, worker)
+end
+redis.pcall('SADD', workers, worker)
 local anew = not held[1] or held[2] ~= mark
 if anew then
   redis.call('DEL', worker)
   redis.call('HSET', worker, 'birth', timestamp(), 'mark', mark, unpack(ARGV, rest, #ARGV))
-  redis.call('SADD', workers, worker)
-  for i = 1, queues do
-    redis.call('SADD', queue(i).workers, worker)
-    redis.call('SADD', queue(i).claimants, name)
-  end
 end
 redis.call('HSET', worker, 'last_heartbeat', timestamp(), 'state', state)
 -- never left stale: Python raises on a job that is gone

@@ -121,7 +121,9 @@ local function remember_error(key)
   if not known or type(errors) ~= 'table' or #errors == 0 then errors = {} end
   errors[#errors + 1] = { at = run[2] or '', worker = run[3] or '', error = text, run = run[5] or '' }
   while #errors > tonumber(errors_kept) do table.remove(errors, 1) end
-  redis.call('HSET', key, 'errors', cjson.encode(errors))
+  -- what can be read can't always be written: it may be nested too deep for that
+  local writable, all_errors = pcall(cjson.encode, errors)
+  redis.call('HSET', key, 'errors', writable and all_errors or cjson.encode({ errors[#errors] }))
 end
 -- a job that waits lives for its ttl
 local function live(key)
@@ -209,7 +211,7 @@ local function release(id, status, ttl)
       local list, deferred = list_prefix .. held[2], deferred_prefix .. held[2]
       if type(redis.pcall('LLEN', list)) ~= 'table' and type(redis.pcall('ZREM', deferred, dependent)) ~= 'table' then
         redis.call('SREM', dependents, dependent)
-        redis.call('SADD', all, list)
+        redis.pcall('SADD', all, list)
         queue_again(key, dependent, list, held[4] == '1')
         announce(held[2], dependent, 'queued')
       end

@@ -44,7 +44,7 @@ for i = 1, queues do
       offset = offset + most
     end
     if #handled > 0 then
-      redis.call('SADD', all, q.list)
+      redis.pcall('SADD', all, q.list)
       redis.call('ZREM', q.scheduled, unpack(handled))
     end
     if #handled >= tonumber(most) then more = 1 end

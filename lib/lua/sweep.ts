@@ -196,7 +196,8 @@ for n = #due, 1, -1 do recover(due[n]) end
 
 -- ---- claims of workers that are gone
 local returned = 0
-for _, name in ipairs(redis.call('SMEMBERS', q.claimants)) do
+local claimants = redis.pcall('SMEMBERS', q.claimants)
+for _, name in ipairs(claimants.err and {} or claimants) do
   local worker = worker_prefix .. name
   -- a worker that has signed off has a hash for a minute more
   local gone = redis.call('EXISTS', worker) == 0 or redis.call('HEXISTS', worker, 'death') == 1

@@ -12,11 +12,11 @@ export const unregister: Script<'worker' | 'workers', 'workers' | 'claimants' | 
     parts: [clock],
     allowOom: true,
     body: `
-redis.call('SREM', workers, worker)
+redis.pcall('SREM', workers, worker)
 for i = 1, queues do
-  redis.call('SREM', queue(i).workers, worker)
+  redis.pcall('SREM', queue(i).workers, worker)
   -- with claims left, the next sweep needs to find them
-  if redis.call('EXISTS', queue(i).claims) == 0 then redis.call('SREM', queue(i).claimants, name) end
+  if redis.call('EXISTS', queue(i).claims) == 0 then redis.pcall('SREM', queue(i).claimants, name) end
 end
 if redis.call('EXISTS', worker) == 0 then return 0 end
 redis.call('HDEL', worker, 'current_job')

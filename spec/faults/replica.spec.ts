@@ -5,6 +5,7 @@ import { ALL, faultCase, type FaultCase } from '../support/fault-case.ts';
 import { under } from '../support/load.ts';
 import { Proxy } from '../support/proxy.ts';
 import { Relay } from '../support/relay.ts';
+import { ACL_ARGS } from '../support/acl.ts';
 import { startRedis, type RedisServer } from '../support/redis.ts';
 
 /** A replica is to be there at once. */
@@ -13,7 +14,7 @@ const redis = { args: ['--repl-diskless-sync-delay', '0'] };
 /** A replica of the case's Redis, over a link that can fall silent. */
 async function replicate(c: FaultCase): Promise<{ readonly replica: RedisServer; readonly link: Relay }> {
   const link = c.closing(await Relay.to(c.redis.port));
-  const replica = await startRedis({ args: ['--replicaof', '127.0.0.1', String(link.port)] });
+  const replica = await startRedis({ args: [...ACL_ARGS, '--replicaof', '127.0.0.1', String(link.port)] });
   c.atEnd(() => replica.stop());
   await expect
     .poll(() => replica.client.info('replication'), { timeout: 20_000, interval: 50 })

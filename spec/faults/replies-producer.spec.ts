@@ -57,7 +57,9 @@ describe('a producer whose reply is lost', () => {
       read_state: async () => (await producer.enqueue()).getStatus(),
       save_meta: () => producer.saveMeta(),
       list_registry: () => producer.saveMeta(),
-      PUBLISH: () => producer.stop(),
+      PUBLISH: () => producer.cancelRunning(),
+      request_stop: () => producer.stop(),
+      read_results: () => producer.results(),
       SUBSCRIBE: () => producer.finished(),
       UNSUBSCRIBE: () => producer.finished(),
     };

@@ -11,9 +11,11 @@ import { giveBack } from '../../lib/lua/give-back.ts';
 import { heartbeat } from '../../lib/lua/heartbeat.ts';
 import { listRegistry } from '../../lib/lua/list-registry.ts';
 import { queueDue } from '../../lib/lua/queue-due.ts';
+import { readResults } from '../../lib/lua/read-results.ts';
 import { readState } from '../../lib/lua/read-state.ts';
 import { releaseClaims } from '../../lib/lua/release-claims.ts';
 import { renew } from '../../lib/lua/renew.ts';
+import { requestStop } from '../../lib/lua/request-stop.ts';
 import { requeue } from '../../lib/lua/requeue.ts';
 import { saveMeta } from '../../lib/lua/save-meta.ts';
 import { sweep } from '../../lib/lua/sweep.ts';
@@ -42,7 +44,9 @@ export const PRODUCERS: Named = [
   fetch,
   forget,
   listRegistry,
+  readResults,
   readState,
+  requestStop,
   requeue,
   saveMeta,
 ];

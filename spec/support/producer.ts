@@ -75,12 +75,29 @@ export class Producer {
     expect(await this.parked.canceledRegistry.getJobIds()).toContain(job.id);
   }
 
-  /** A command for a job that runs; it ends as stopped. */
-  async stop(): Promise<void> {
+  /** A job that runs until it is told to end. */
+  async #running(): Promise<Job> {
     const job = await this.q.enqueue('waitForAbort', [60_000], { resultTtl: -1 });
     this.c.ledger.told(job.id, 'acknowledged');
     await expect.poll(() => job.getStatus(), { timeout: 20_000, interval: 20 }).toBe('started');
+    return job;
+  }
+
+  /** Its worker is told that the run is not the job's any more. */
+  async cancelRunning(): Promise<void> {
+    await (await this.#running()).cancel();
+  }
+
+  /** A request for a job that runs; it ends as stopped. */
+  async stop(): Promise<void> {
+    const job = await this.#running();
     await job.stop();
     await expect(job.wait({ timeout: '20s' })).rejects.toMatchObject({ code: 'RQ_JOB_STOPPED' });
+  }
+
+  /** What came of each run of a job. */
+  async results(): Promise<void> {
+    const job = await this.finished();
+    expect(await job.results()).toMatchObject([{ type: 'successful', returnValue: job.id }]);
   }
 }

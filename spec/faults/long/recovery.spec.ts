@@ -1,7 +1,7 @@
 import { describe, expect } from 'vitest';
-import { failingWorker } from '../support/exits.ts';
-import { faultCase, type FaultCase } from '../support/fault-case.ts';
-import { startWorker } from '../support/worker-process.ts';
+import { failingWorker } from '../../support/exits.ts';
+import { faultCase, type FaultCase } from '../../support/fault-case.ts';
+import { startWorker } from '../../support/worker-process.ts';
 
 describe('a worker with the default lease of 30 s', () => {
   faultCase(
