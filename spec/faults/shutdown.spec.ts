@@ -92,7 +92,7 @@ describe('a worker that is told to stop with SIGTERM', () => {
   );
 
   faultCase('joins and leaves all the time, as others do, some by SIGKILL', { timeout: 240_000 }, async c => {
-    const [turns, every] = ALL ? [30, 2_000] : [6, 1_000];
+    const [turns, every] = ALL ? [30, 2_000] : [4, 1_000];
     const start = () => worker(c, '--concurrency', '5').listening();
     const staying = await Promise.all([start(), start(), start()]);
     // more than they can do, so that a worker that is struck is at work
