@@ -117,23 +117,9 @@ describe('a process that ends between two round trips', () => {
     // a producer that dies costs no run
     for (const [id, starts] of c.ledger.counts('start')) expect([id, starts]).toEqual([id, 1]);
   });
-});
 
-/** How a job may stand at rest, by the last that its producer said of it. */
-const LEFT_BY: Readonly<Record<string, readonly string[]>> = {
-  'begin enqueue': ['gone', 'finished'],
-  'done enqueue': ['finished'],
-  'begin cancel': ['finished', 'canceled'],
-  'done cancel': ['canceled'],
-  'begin requeue': ['finished', 'canceled'],
-  'done requeue': ['finished'],
-  'begin delete': ['gone', 'finished'],
-  'done delete': ['gone'],
-};
-
-describe('a worker with the default lease of 30 s', () => {
   faultCase(
-    'killed just after it renewed: its runs, and the id it has just taken, run elsewhere within 40 s',
+    'as a worker with a lease of 30 s, just renewed: its runs, and the id it has just taken, run elsewhere within 40 s',
     { onlyWithAll: true, timeout: 240_000 },
     async c => {
       const runs = await Promise.all([long(c), long(c)]);
@@ -163,6 +149,18 @@ describe('a worker with the default lease of 30 s', () => {
     },
   );
 });
+
+/** How a job may stand at rest, by the last that its producer said of it. */
+const LEFT_BY: Readonly<Record<string, readonly string[]>> = {
+  'begin enqueue': ['gone', 'finished'],
+  'done enqueue': ['finished'],
+  'begin cancel': ['finished', 'canceled'],
+  'done cancel': ['canceled'],
+  'begin requeue': ['finished', 'canceled'],
+  'done requeue': ['finished'],
+  'begin delete': ['gone', 'finished'],
+  'done delete': ['gone'],
+};
 
 /** A job whose first run outlasts the case. */
 async function long(c: FaultCase): Promise<string> {
