@@ -68,6 +68,12 @@ export class Link {
         if (said !== undefined) this.#failed(Object.assign(new Error(said), { name: 'ReplyError' }));
       });
     });
+    // a peer that takes the connection and says nothing: the client waits for its first replies without end
+    let silent: NodeJS.Timeout | undefined;
+    redis
+      .on('connect', () => (silent = setTimeout(() => this.reconnect(), this.deadlineMs).unref()))
+      .on('ready', () => clearTimeout(silent))
+      .on('close', () => clearTimeout(silent));
     // an idle connection keeps no script from ending: what is under way holds a timer of its own
     if (!persistent) redis.on('connect', () => redis.stream.unref());
   }

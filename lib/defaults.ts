@@ -48,6 +48,11 @@ export const DUE_BATCH = 200;
 export const DUE_PATIENCE = 60;
 /** How often a job may be lost to dead workers before it is given up. */
 export const MAX_RECOVERIES = 3;
+/**
+ * Milliseconds in which a worker starts nothing beside a job that was lost twice. What takes its worker down does so soon as
+ * a rule, and would take other jobs down with it until they are given up as well.
+ */
+export const PROBATION_MS = 10_000;
 /** How long a function may go on after its signal was aborted, before its slot is given up. */
 export const GRACE = 5;
 /** How long a warm stop waits for running jobs. */

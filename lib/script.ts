@@ -19,6 +19,8 @@ interface Definition<Key extends string, K extends QueueKey, Arg extends string>
   readonly parts?: readonly string[];
   /** Runs even when Redis is out of memory: for what claims, ends or releases jobs. */
   readonly allowOom?: boolean;
+  /** Changes nothing: so it runs whatever writes Redis refuses. */
+  readonly readsOnly?: boolean;
   readonly body: string;
 }
 
@@ -40,12 +42,22 @@ export class Script<Key extends string = never, K extends QueueKey = never, Arg 
   readonly #args: readonly Arg[];
 
   constructor(definition: Definition<Key, K, Arg>) {
-    const { name, keys = [], queueKeys = [], args = [], parts = [], allowOom = false, body } = definition;
+    const {
+      name,
+      keys = [],
+      queueKeys = [],
+      args = [],
+      parts = [],
+      allowOom = false,
+      readsOnly = false,
+      body,
+    } = definition;
     this.name = name;
     this.#keys = keys;
     this.#queueKeys = queueKeys;
     this.#args = args;
-    const lines = [`#!lua${allowOom ? ' flags=allow-oom' : ''}`, `-- ${name}`];
+    const flags = readsOnly ? ' flags=no-writes,allow-oom' : allowOom ? ' flags=allow-oom' : '';
+    const lines = [`#!lua${flags}`, `-- ${name}`];
     keys.forEach((key, i) => lines.push(`local ${key} = KEYS[${i + 1}]`));
     if (queueKeys.length > 0) {
       const fields = queueKeys.map((key, i) => `${key} = KEYS[base + ${i + 1}]`).join(', ');

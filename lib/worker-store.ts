@@ -57,6 +57,8 @@ export interface AdvanceReply {
   readonly unusable: readonly number[];
   /** When the jobs were started, by Redis' clock, in RQ's form. */
   readonly at: string;
+  /** Whether the one job taken is on probation: lost so often that nothing should be started beside it for a while. */
+  readonly alone: boolean;
   /** Whether there may be more to take now, or work is suspended. */
   readonly more: 'yes' | 'no' | 'suspended';
 }
@@ -163,10 +165,11 @@ export class WorkerStore {
         order: strategy,
         turn: strategy === 'random' ? Math.floor(Math.random() * 0x7fffffff) : this.#turn,
         claims: this.#units.map((_, i) => (claims.has(i) ? '1' : '0')).join(''),
+        probation: Math.max(1, this.#maxRecoveries - 1),
       },
       rest: groups(handIns),
-    })) as [number[], Buffer, [number, Buffer, Buffer][], number, number, number[], Buffer];
-    const [answers, jobs, dropped, more, turn, unusable, at] = reply;
+    })) as [number[], Buffer, [number, Buffer, Buffer][], number, number, number[], Buffer, number];
+    const [answers, jobs, dropped, more, turn, unusable, at, alone] = reply;
     this.#turn = turn;
     return {
       answers: answers.map(answer => ANSWERS[answer] ?? 'wrong type'),
@@ -183,6 +186,7 @@ export class WorkerStore {
       })),
       unusable: unusable.map(queue => queue - 1),
       at: at.toString(),
+      alone: alone === 1,
       more: more === 0 ? 'no' : more === 1 ? 'yes' : 'suspended',
     };
   }

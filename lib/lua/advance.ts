@@ -13,11 +13,12 @@ import { announce, clock, keep, queueAgain, queueNames, release, retry, seconds 
  * result stream, what follows a failure (`plan`, `never`, or `<seconds>/<most>` as the function asked); then, for each outcome, job id, execution id, result or error text, and where there is a payload that and the
  * seconds that the run took.
  *
- * Reply: `[answers, jobs, dropped, more, turn, unusable, timestamp]`. An answer is 1 for accepted (also when handed in before), 2 and 3
+ * Reply: `[answers, jobs, dropped, more, turn, unusable, timestamp, alone]`. An answer is 1 for accepted (also when handed in before), 2 and 3
  * for a failure that was accepted and after which the job is queued, or scheduled, again, 0 for refused, -1 where a key of the queue has the wrong type. The jobs are one MessagePack array, of queue, id
  * and `[field, value, …]` of each in turn, the fields as they were before the run: as so many small strings of their own
  * they would cost both sides more than all the rest. A dropped id is `[queue, id, reason]`. `more` is 0 when the queues were found empty, 1 when not, 2 when work is suspended. `unusable` are
- * queues with a key of the wrong type, which nothing was taken from.
+ * queues with a key of the wrong type, which nothing was taken from. `alone` is 1 where the one job taken is on probation: it
+ * was lost `probation` times or more, and nothing should be started beside it for a while.
  *
  * A script that fails half-way has done its first half: so the keys of a queue are looked at before the first write,
  * and each job's hash is touched through `pcall`.
@@ -41,6 +42,7 @@ export const advance: Script<
   | 'order'
   | 'turn'
   | 'claims'
+  | 'probation'
 > = new Script({
   name: 'advance',
   keys: ['suspended', 'all'],
@@ -62,6 +64,7 @@ export const advance: Script<
     'order',
     'turn',
     'claims',
+    'probation',
   ],
   parts: [queueNames, clock, announce, keep, seconds, queueAgain, retry, release],
   allowOom: true,
@@ -198,20 +201,27 @@ local elsewhere = { started = true, finished = true, failed = true, deferred = t
 
 local function drop(i, id, reason) dropped[#dropped + 1] = { i, id, reason } end
 
+local alone, cut = 0, false
+-- false where the id has to go back: a job on probation is taken by itself
 local function start(i, id)
   local key = job_prefix .. id
   local fields = redis.pcall('HGETALL', key)
-  if fields.err then return drop(i, id, 'not a hash') end
-  if #fields == 0 then return drop(i, id, 'gone') end
-  local status, may_expire, depended
+  if fields.err then drop(i, id, 'not a hash') return true end
+  if #fields == 0 then drop(i, id, 'gone') return true end
+  local status, may_expire, depended, lost
   for f = 1, #fields, 2 do
     local name = fields[f]
     if name == 'status' then status = fields[f + 1]
     elseif name == 'ttl' or name == 'ended_at' then may_expire = true
-    elseif name == 'dependency_ids' then depended = true end
+    elseif name == 'dependency_ids' then depended = true
+    elseif name == 'recoveries' then lost = tonumber(fields[f + 1]) end
   end
   -- a status that nobody knows is taken, so that the worker can fail the job for it
-  if status ~= 'queued' and elsewhere[status] then return drop(i, id, status) end
+  if status ~= 'queued' and elsewhere[status] then drop(i, id, status) return true end
+  if lost and lost >= tonumber(probation) then
+    if taken > 0 then return false end
+    alone = 1
+  end
   local run = run_prefix .. string.char(97 + math.floor(taken / 26), 97 + taken % 26)
   jobs[taken * 3 + 1], jobs[taken * 3 + 2], jobs[taken * 3 + 3] = i, id, fields
   taken = taken + 1
@@ -224,6 +234,11 @@ local function start(i, id)
   list[#list + 1] = lease_end
   list[#list + 1] = id .. ':' .. run
   announce(names[i], id, 'started', worker)
+  if alone == 1 then
+    wanted = taken
+    cut = true
+  end
+  return true
 end
 
 local more = 0
@@ -241,20 +256,29 @@ for i = 1, queues do
       redis.call('DEL', q.claims)
       local back = {}
       for n = 1, #held do
-        if taken < wanted then start(i, held[n]) else table.insert(back, 1, held[n]) end
+        if taken >= wanted or not start(i, held[n]) then
+          wanted = taken
+          cut = cut or taken > 0
+          table.insert(back, 1, held[n])
+        end
       end
       if #back > 0 then redis.call('LPUSH', q.list, unpack(back)) end
     end
   end
 end
 
--- takes up to n ids; false when the list was found empty
+-- takes up to n ids; answers how many there were
 local function take(i, n)
-  if not usable(i) then return false end
-  local ids = redis.call('LPOP', queue(i).list, n)
-  if not ids then return false end
-  for k = 1, #ids do start(i, ids[k]) end
-  return #ids == n
+  local ids = usable(i) and redis.call('LPOP', queue(i).list, n) or {}
+  for k = 1, #ids do
+    if taken >= wanted or not start(i, ids[k]) then
+      wanted = taken
+      cut = true
+      for back = #ids, k, -1 do redis.call('LPUSH', queue(i).list, ids[back]) end
+      return k - 1
+    end
+  end
+  return #ids
 end
 
 local next_turn = tonumber(turn)
@@ -266,24 +290,26 @@ if wanted > taken then
     local i = 1
     while i <= queues and taken < wanted and left > 0 do
       local n = math.min(wanted - taken, left)
-      left = left - n
-      if not take(i, n) then i = i + 1 end
+      local found = take(i, n)
+      left = left - found
+      if found < n then i = i + 1 end
     end
-    if i > queues then more = 0 end
+    if i > queues and not cut then more = 0 end
   else
     local open = {}
     for i = 1, queues do open[i] = i end
     if order == 'random' then math.randomseed(next_turn) end
     while #open > 0 and taken < wanted and left > 0 do
-      left = left - 1
       local k = 1
       if order == 'random' then k = math.random(#open)
       else while k < #open and open[k] < next_turn do k = k + 1 end
         if open[k] < next_turn then k = 1 end
       end
-      if take(open[k], 1) then next_turn = open[k] % queues + 1 else table.remove(open, k) end
+      local found = take(open[k], 1)
+      left = left - found
+      if found > 0 then next_turn = open[k] % queues + 1 else table.remove(open, k) end
     end
-    if #open == 0 then more = 0 end
+    if #open == 0 and not cut then more = 0 end
   end
 elseif wanted > 0 then
   more = 1
@@ -294,7 +320,7 @@ for i, list in pairs(runs) do
   end
 end
 publish_all()
-return { answers, cmsgpack.pack(jobs), dropped, more, next_turn, unusable, timestamp() }`,
+return { answers, cmsgpack.pack(jobs), dropped, more, next_turn, unusable, timestamp(), alone }`,
 });
 
 /** What a call's n-th run, from 0, has after its `run_prefix`: two letters. */

@@ -5,7 +5,7 @@ import { Script } from '../script.ts';
 export const fetch: Script<never, never, 'job_prefix'> = new Script({
   name: 'fetch',
   args: ['job_prefix'],
-  allowOom: true,
+  readsOnly: true,
   body: `
 local found = {}
 for i = rest, #ARGV do

@@ -5,7 +5,7 @@ import { Script } from '../script.ts';
 export const readResults: Script<'job' | 'results'> = new Script({
   name: 'read_results',
   keys: ['job', 'results'],
-  allowOom: true,
+  readsOnly: true,
   body: `
 local names = { 'status', 'ended_at', 'worker_name', 'execution_id', 'result', 'exc_info', 'errors' }
 local held = redis.call('HMGET', job, unpack(names))

@@ -8,7 +8,7 @@ import { Script } from '../script.ts';
 export const readState: Script<never, never, 'job_prefix' | 'results_prefix'> = new Script({
   name: 'read_state',
   args: ['job_prefix', 'results_prefix'],
-  allowOom: true,
+  readsOnly: true,
   body: `
 local states = {}
 for i = rest, #ARGV do

@@ -112,11 +112,8 @@ export class Heartbeat {
     const { state, currentJob } = this.#hooks.state();
     const [finished, failed, seconds] = [this.#finished, this.#failed, this.#seconds];
     const sentAt = performance.now();
-    await this.#store.heartbeat(
-      this.#link.redis,
-      { state, currentJob, finished, failed, seconds },
-      this.#fields,
-    );
+    const report = { state, currentJob, finished, failed, seconds };
+    await this.#link.within(REPLY_MS, redis => this.#store.heartbeat(redis, report, this.#fields));
     this.#beatAt = sentAt;
     this.#said = `${state} ${currentJob}`;
     this.#finished -= finished;

@@ -1,7 +1,7 @@
 /** The worker's slots: asks for as many jobs as there is room for, runs them, and waits when there are none. */
 import { AsyncResource } from 'node:async_hooks';
 import type { Link } from '../connection.ts';
-import { ADVANCE_BATCH, REPLY_MS, WATCH_MS } from '../defaults.ts';
+import { ADVANCE_BATCH, PROBATION_MS, REPLY_MS, WATCH_MS } from '../defaults.ts';
 import { LeaseLostError, ShutdownError, StopRequestedError } from '../errors.ts';
 import type { FunctionTable } from '../functions.ts';
 import type { Outcome, RunRef } from '../outcome.ts';
@@ -65,6 +65,9 @@ export class Loop {
   #lookedAt = performance.now();
   /** Places of the queues that have a key of the wrong type. */
   #unusable: ReadonlySet<number> = new Set();
+  /** The run that nothing is started beside. */
+  #alone: Run | undefined;
+  #aloneTimer: NodeJS.Timeout | undefined;
   #taken = 0;
   /** Jobs asked for in calls that are under way. */
   #asked = 0;
@@ -180,6 +183,7 @@ export class Loop {
     clearTimeout(this.#idleTimer);
     clearTimeout(this.#pauseTimer);
     clearInterval(this.#watchdog);
+    clearTimeout(this.#aloneTimer);
     this.#waits.close();
     this.#finish?.();
   }
@@ -207,6 +211,7 @@ export class Loop {
   }
 
   #wanted(): number {
+    if (this.#alone !== undefined) return 0;
     if (!this.#taking || (this.#more !== 'yes' && this.#claims.size === 0)) return 0;
     // a worker that is not heard of can't keep its runs either
     if (!this.#hooks.registered() || this.#exchange.full) return 0;
@@ -224,7 +229,7 @@ export class Loop {
       if (this.#running.size === 0) this.end();
       return;
     }
-    if (this.#free <= 0 || burst) return;
+    if (this.#free <= 0 || this.#alone !== undefined || burst) return;
     clearTimeout(this.#pauseTimer);
     if (!this.#hooks.registered()) {
       this.#pauseTimer = setTimeout(() => this.#lookAgain(), UNREGISTERED_MS);
@@ -307,7 +312,7 @@ export class Loop {
     }
   }
 
-  async #take({ jobs, at }: AdvanceReply): Promise<void> {
+  async #take({ jobs, at, alone }: AdvanceReply): Promise<void> {
     clearTimeout(this.#idleTimer);
     this.#idleTimer = undefined;
     this.#taken += jobs.length;
@@ -316,8 +321,9 @@ export class Loop {
     // the worker was told to stop while the call was under way
     if (!this.#taking) return this.#exchange.giveBack(runs);
     for (const run of runs) this.#running.add(run);
+    if (alone) this.#guard(runs[0]);
     // a function may hold up the event loop: no read may then hold a job that another worker could run
-    const full = this.#free <= 0 || this.#taken >= this.#options.maxJobs;
+    const full = this.#free <= 0 || alone || this.#taken >= this.#options.maxJobs;
     if (full && (this.#waits.armed || this.#claims.size > 0)) await this.#letGo();
     for (const run of runs) {
       this.#hooks.started(run);
@@ -325,8 +331,17 @@ export class Loop {
     }
   }
 
+  /** Starts nothing beside a run until it has ended, or for a while; `undefined` ends that. */
+  #guard(run: Run | undefined): void {
+    this.#alone = run;
+    clearTimeout(this.#aloneTimer);
+    if (run === undefined) return this.#kick();
+    this.#aloneTimer = setTimeout(() => this.#guard(undefined), PROBATION_MS);
+  }
+
   #settle(run: Run, outcome: Outcome): void {
     this.#running.remove(run);
+    if (run === this.#alone) this.#guard(undefined);
     if (run.overdue) this.#hooks.overdue(run);
     if (outcome === 'returned') this.#exchange.giveBack([run]);
     else if (outcome === 'lost') this.#hooks.lost(run);

@@ -97,7 +97,7 @@ export class Waits {
       let late: NodeJS.Timeout | undefined;
       try {
         if (!link.usable) await link.ready();
-        wait.clientId ??= await link.redis.client('ID');
+        wait.clientId ??= await link.within(LATE_MS, redis => redis.client('ID'));
         if (!this.#armed) return;
         late = setTimeout(() => link.reconnect(), BLOCK * 1000 + LATE_MS);
         const id = await link.redis.blmove(...keys, 'LEFT', 'RIGHT', seconds);

@@ -1,7 +1,7 @@
 /** A worker: connects, registers, runs jobs until it is told to stop, and leaves nothing behind. */
 import { EventEmitter } from 'node:events';
 import { Link } from '../connection.ts';
-import { BACKOFF_MS, QUEUE } from '../defaults.ts';
+import { BACKOFF_MS, QUEUE, REPLY_MS } from '../defaults.ts';
 import { parseDuration, timerMs, type Duration } from '../duration.ts';
 import { ConnectionError, RqError } from '../errors.ts';
 import { Keys } from '../keys.ts';
@@ -106,8 +106,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
     if (was === undefined || (was === 'warm' && this.#working !== undefined)) {
       this.#stopping = was === undefined ? kind : 'cold';
       if (this.#working !== undefined) this.emit('stopping', this.#stopping);
-      // what still tries to connect gives up
-      for (const link of this.#links) if (!link.usable) link.close();
+      // what still tries to connect gives up, before there is anything to be handed in
+      if (this.#loop === undefined) for (const link of this.#links) if (!link.usable) link.close();
       this.#wake?.();
       if (this.#loop !== undefined) void this.#drain(this.#loop, this.#stopping);
       // a step of the start that Redis does not answer ends with its connection
@@ -166,7 +166,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       allowEviction: this.#settings.allowEviction,
     };
     try {
-      await this.#insist(link, () => checkRedis(link.redis, needs));
+      await this.#insist(link, () => link.within(REPLY_MS, redis => checkRedis(redis, needs)));
       await this.#insist(control, () => heartbeat.start());
       if (this.#stopping === undefined) this.emit('started', this.name);
       await this.#insist(commandLink, () => commands.start());

@@ -212,11 +212,13 @@ export class FaultCase {
 export function faultCase(name: string, options: CaseOptions, body: (c: FaultCase) => Promise<void>): void {
   if (options.onlyWithAll === true && !ALL) return;
   const { timeout = 90_000, queues = ['default'], rest = 60_000, redis: server = {}, lacks } = options;
-  it(name, { timeout }, async ({ task, skip }) => {
+  it(name, { timeout }, async ({ task, skip, onTestFinished }) => {
     if (lacks !== undefined) skip(lacks);
     const given = process.env['RQ_FAULT_SEED'];
     const seed = given === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(given);
     const c = new FaultCase(await startRedis(withUsers(server)), server, seed);
+    // also where the case runs out of time
+    onTestFinished(() => c.end());
     try {
       await body(c);
       await c.rest(queues, rest);
@@ -230,14 +232,14 @@ export function faultCase(name: string, options: CaseOptions, body: (c: FaultCas
         strays: [],
         ...(options.redisLoses === true ? {} : { lost: [] }),
       });
+      expect(Object.keys(figures.ends), 'ends').not.toContain('queued');
+      expect(Object.keys(figures.ends), 'ends').not.toContain('started');
       const ends = Object.values(figures.ends).reduce((sum, n) => sum + n, 0);
       expect(ends + lost.length, 'jobs accounted for').toBe(figures.acknowledged);
       expect(figures.acknowledged, 'a case without a job shows nothing').toBeGreaterThan(0);
     } catch (error) {
       if (error instanceof Error) error.message += `\n(seed ${seed}: RQ_FAULT_SEED=${seed} takes it again)`;
       throw error;
-    } finally {
-      await c.end();
     }
   });
 }
