@@ -70,6 +70,7 @@ export const producerSteps: Steps = async walk => {
         code: 'RQ_DUPLICATE_JOB',
       });
       expect(await q.count()).toBe(3);
+      expect(await look.smembers('rq:queues')).toEqual(['rq:queue:q']);
       expect((await q.getJobIds())[2]).toBe('own');
       expect((await q.getJobs()).map(it => it.id)).toContain('own');
       own.meta['seen'] = true;
