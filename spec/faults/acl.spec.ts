@@ -6,7 +6,7 @@ import { Queue, RedisRefusedError, RqError } from '../../lib/index.ts';
 import { Keys } from '../../lib/keys.ts';
 import { WorkerStore } from '../../lib/worker-store.ts';
 import { producerSteps, workerSteps } from '../support/acl-steps.ts';
-import { ACL_ARGS, RULES, commandsOf, refusals, urlOf, type AclUser } from '../support/acl.ts';
+import { ACL_ARGS, README, RULES, commandsOf, refusals, urlOf, type AclUser } from '../support/acl.ts';
 import { ALL, faultCase } from '../support/fault-case.ts';
 import { useRedis } from '../support/in-process.ts';
 
@@ -107,6 +107,16 @@ describe('the README’s user for producers', () => {
     expect(error).toMatchObject({
       message: expect.stringMatching(/^Redis refused to list jobs: .*'lrange'/),
     });
+  });
+});
+
+describe('the README’s user for workers', () => {
+  it('may do what producers may with the three commands more that the README names', async () => {
+    const more = ['+hsetnx', '+unsubscribe', '+xrevrange'];
+    expect(README).toContain(`\`${more.join(' ')}\``);
+    await redis.client.call('ACL', 'SETUSER', 'both', ...RULES['rq-worker'], ...more);
+    const url = urlOf('rq-worker', redis.url).replace('rq-worker:', 'both:');
+    expect(await producerSteps({ url, look: redis.client, patience: 5_000 })).toEqual([]);
   });
 });
 

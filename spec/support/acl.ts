@@ -4,7 +4,7 @@ import type { Redis } from 'ioredis';
 
 export type AclUser = 'rq-producer' | 'rq-worker';
 
-const README = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
+export const README: string = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
 
 /** What follows the user's name in `ACL SETUSER`. */
 export const RULES: Readonly<Record<AclUser, readonly string[]>> = {
