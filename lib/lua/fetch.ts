@@ -10,6 +10,8 @@ export const fetch: Script<never, never, 'job_prefix'> = new Script({
 local found = {}
 for i = rest, #ARGV do
   local fields = redis.pcall('HGETALL', job_prefix .. ARGV[i])
+  -- a missing right is not the job's fault
+  if fields.err and not string.find(fields.err, 'WRONGTYPE', 1, true) then return fields end
   found[#found + 1] = fields.err or fields
 end
 return found`,

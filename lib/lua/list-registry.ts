@@ -6,7 +6,7 @@ import { clock } from './parts.ts';
 export const listRegistry: Script<'registry', never, 'expires' | 'first' | 'last'> = new Script({
   name: 'list_registry',
   keys: ['registry'],
-  readsOnly: true,
+  allowOom: true,
   args: ['expires', 'first', 'last'],
   parts: [clock],
   body: `

@@ -14,6 +14,8 @@ local states = {}
 for i = rest, #ARGV do
   local id = ARGV[i]
   local held = redis.pcall('HMGET', job_prefix .. id, 'status', 'origin')
+  -- a missing right is not the job's fault
+  if held.err and not string.find(held.err, 'WRONGTYPE', 1, true) then return held end
   local state = { false, false, false, false, false }
   if not held.err and held[1] then
     local status = held[1]
@@ -21,6 +23,7 @@ for i = rest, #ARGV do
     if status == 'finished' or status == 'failed' then
       -- where Python had a hand in the job, the stream is right, and the hash may hold what an earlier run left
       local entries = redis.pcall('XREVRANGE', results_prefix .. id, '+', '-', 'COUNT', 1)
+      if entries.err and not string.find(entries.err, 'WRONGTYPE', 1, true) then return entries end
       local entry = not entries.err and entries[1] and entries[1][2]
       for n = 1, entry and #entry or 0, 2 do
         if entry[n] == 'type' and entry[n + 1] == (status == 'finished' and '1' or '2') then state[5] = entry end

@@ -167,7 +167,7 @@ local function recover(member)
   end
   local lost = 'worker ' .. worker .. ' died, or was away for longer than its lease'
   if held[6] == '0' then return abandon(key, id, lost .. '; redeliver: false', ttl, held[5]) end
-  local recoveries = (tonumber(held[3] or '') or 0) + 1
+  local recoveries = math.max(seconds(held[3]) or 0, 0) + 1
   redis.call('HSET', key, 'recoveries', recoveries)
   if recoveries > tonumber(max_recoveries) then
     return abandon(key, id, 'the job was lost ' .. recoveries .. (recoveries == 1 and ' time' or ' times') .. ' (at most ' ..

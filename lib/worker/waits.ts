@@ -111,6 +111,7 @@ export class Waits {
         if (refusalOf(error)?.moved === true) link.reconnect();
         if (error instanceof ConnectionError && this.#commands.usable && this.#armed)
           this.#onFailed(queue, error);
+        if (this.#armed && refusalOf(error)?.name === 'NOPERM') this.#onFailed(queue, error as Error);
         // a key of the wrong type, or no memory left for BLMOVE: then the worker looks once a second instead
         if (refused && this.#armed) await pause(REFUSED_MS);
       } finally {
