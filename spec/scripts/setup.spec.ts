@@ -52,6 +52,7 @@ beforeEach(async () => {
     await copyFile(join(ROOT, file), join(project, file));
   }
   for (const name of REAL) await symlink(whereIs(name), join(commands, name));
+  await fake('faketime', 'exit 0', false);
   await fake('npm', 'rm -rf node_modules; mkdir -p node_modules/installed');
   await stamp();
 });
@@ -162,6 +163,27 @@ describe('scripts/setup and the version of Redis', () => {
     const { status, stderr } = setup();
     expect(stderr).toMatch(/6.*7\.0/);
     expect(status).toBe(1);
+  });
+});
+
+describe('scripts/setup without faketime', () => {
+  it('asks apt-get for it', async () => {
+    await user(0);
+    await fake('redis-server', `echo '${REDIS_7}'`, false);
+    await rm(join(commands, 'faketime'));
+    await fake('apt-get', '');
+    expect(setup()).toMatchObject({ status: 0, stdout: '' });
+    expect((await recorded()).at(-1)).toMatch(/^apt-get install .*-y.* faketime$/);
+  });
+
+  it('goes on without it, and says so', async () => {
+    await user(0);
+    await fake('redis-server', `echo '${REDIS_7}'`, false);
+    await rm(join(commands, 'faketime'));
+    await fake('apt-get', 'exit 1');
+    const { status, stderr } = setup();
+    expect(status).toBe(0);
+    expect(stderr).toContain('the case that needs it will be skipped');
   });
 });
 
