@@ -38,6 +38,8 @@ export interface AdvanceRequest {
   /** Places of the queues where a blocking read took something. */
   readonly claims: ReadonlySet<number>;
   readonly strategy: DequeueStrategy;
+  /** No other call that takes jobs is under way, nor will be until the reply. */
+  readonly single?: boolean;
 }
 
 /**
@@ -57,8 +59,11 @@ export interface AdvanceReply {
   readonly unusable: readonly number[];
   /** When the jobs were started, by Redis' clock, in RQ's form. */
   readonly at: string;
-  /** Whether the one job taken is on probation: lost so often that nothing should be started beside it for a while. */
-  readonly alone: boolean;
+  /**
+   * Whether the one job taken is on probation, lost so often that nothing should be started beside it for a while; or one is
+   * next, which a `single` call is given.
+   */
+  readonly probation: 'none' | 'taken' | 'ahead';
   /** Whether there may be more to take now, or work is suspended. */
   readonly more: 'yes' | 'no' | 'suspended';
 }
@@ -143,7 +148,10 @@ export class WorkerStore {
   }
 
   /** Hands in outcomes and takes jobs: safe to repeat for the outcomes; jobs whose reply was lost are found by `findRuns`. */
-  async advance(redis: Redis, { handIns, want, claims, strategy }: AdvanceRequest): Promise<AdvanceReply> {
+  async advance(
+    redis: Redis,
+    { handIns, want, claims, strategy, single = false }: AdvanceRequest,
+  ): Promise<AdvanceReply> {
     const runPrefix = this.#tag + (this.#calls++).toString(36).padStart(13, '0');
     const reply = (await advance.runRaw(redis, {
       keys: { suspended: this.#suspended, all: this.keys.queues },
@@ -166,6 +174,7 @@ export class WorkerStore {
         turn: strategy === 'random' ? Math.floor(Math.random() * 0x7fffffff) : this.#turn,
         claims: this.#units.map((_, i) => (claims.has(i) ? '1' : '0')).join(''),
         probation: Math.max(1, this.#maxRecoveries - 1),
+        single: single ? '1' : '0',
       },
       rest: groups(handIns),
     })) as [number[], Buffer, [number, Buffer, Buffer][], number, number, number[], Buffer, number];
@@ -186,7 +195,7 @@ export class WorkerStore {
       })),
       unusable: unusable.map(queue => queue - 1),
       at: at.toString(),
-      alone: alone === 1,
+      probation: alone === 0 ? 'none' : alone === 1 ? 'taken' : 'ahead',
       more: more === 0 ? 'no' : more === 1 ? 'yes' : 'suspended',
     };
   }

@@ -18,7 +18,8 @@ import { announce, clock, keep, queueAgain, queueNames, release, retry, seconds 
  * and `[field, value, …]` of each in turn, the fields as they were before the run: as so many small strings of their own
  * they would cost both sides more than all the rest. A dropped id is `[queue, id, reason]`. `more` is 0 when the queues were found empty, 1 when not, 2 when work is suspended. `unusable` are
  * queues with a key of the wrong type, which nothing was taken from. `alone` is 1 where the one job taken is on probation: it
- * was lost `probation` times or more, and nothing should be started beside it for a while.
+ * was lost `probation` times or more, and nothing should be started beside it for a while; 2 where such a one is next: it is
+ * given to a call that says by `single` that no other is under way.
  *
  * A script that fails half-way has done its first half: so the keys of a queue are looked at before the first write,
  * and each job's hash is touched through `pcall`.
@@ -43,6 +44,7 @@ export const advance: Script<
   | 'turn'
   | 'claims'
   | 'probation'
+  | 'single'
 > = new Script({
   name: 'advance',
   keys: ['suspended', 'all'],
@@ -65,6 +67,7 @@ export const advance: Script<
     'turn',
     'claims',
     'probation',
+    'single',
   ],
   parts: [queueNames, clock, announce, keep, seconds, queueAgain, retry, release],
   allowOom: true,
@@ -219,7 +222,11 @@ local function start(i, id)
   -- a status that nobody knows is taken, so that the worker can fail the job for it
   if status ~= 'queued' and elsewhere[status] then drop(i, id, status) return true end
   if lost and lost >= tonumber(probation) then
-    if taken > 0 then return false end
+    if taken > 0 or single ~= '1' then
+      alone = 2
+      cut = true
+      return false
+    end
     alone = 1
   end
   local run = run_prefix .. string.char(97 + math.floor(taken / 26), 97 + taken % 26)
@@ -258,7 +265,6 @@ for i = 1, queues do
       for n = 1, #held do
         if taken >= wanted or not start(i, held[n]) then
           wanted = taken
-          cut = cut or taken > 0
           table.insert(back, 1, held[n])
         end
       end
@@ -273,7 +279,6 @@ local function take(i, n)
   for k = 1, #ids do
     if taken >= wanted or not start(i, ids[k]) then
       wanted = taken
-      cut = true
       for back = #ids, k, -1 do redis.call('LPUSH', queue(i).list, ids[back]) end
       return k - 1
     end
@@ -311,7 +316,7 @@ if wanted > taken then
     end
     if #open == 0 and not cut then more = 0 end
   end
-elseif wanted > 0 then
+elseif wanted > 0 or cut then
   more = 1
 end
 for i, list in pairs(runs) do

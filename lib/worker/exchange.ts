@@ -122,13 +122,17 @@ export class Exchange {
   }
 
   /** Hands in outcomes and asks for jobs; `undefined` where the call failed. */
-  async advance(want: number, claims: ReadonlySet<number>): Promise<AdvanceReply | undefined> {
+  async advance(
+    want: number,
+    claims: ReadonlySet<number>,
+    single: boolean,
+  ): Promise<AdvanceReply | undefined> {
     const handIns = this.#nextHandIns();
     this.#calls++;
     let reply: AdvanceReply;
     try {
       reply = await this.#link.within(CALL_LIMIT_MS, redis =>
-        this.#store.advance(redis, { handIns, want, claims, strategy: this.#strategy }),
+        this.#store.advance(redis, { handIns, want, claims, strategy: this.#strategy, single }),
       );
     } catch (error) {
       this.#keep(handIns);

@@ -65,6 +65,8 @@ export class Loop {
   #lookedAt = performance.now();
   /** Places of the queues that have a key of the wrong type. */
   #unusable: ReadonlySet<number> = new Set();
+  /** A job on probation is next: it is asked for by a call of its own. */
+  #ahead = false;
   /** The run that nothing is started beside. */
   #alone: Run | undefined;
   #aloneTimer: NodeJS.Timeout | undefined;
@@ -218,7 +220,9 @@ export class Loop {
     const { concurrency, maxJobs } = this.#options;
     // two calls share the slots, so that Redis and the worker are busy at the same time
     const share = Math.ceil(concurrency / CALLS);
-    return Math.max(0, Math.min(this.#free, share, maxJobs - this.#taken - this.#asked, ADVANCE_BATCH));
+    const want = Math.max(0, Math.min(this.#free, share, maxJobs - this.#taken - this.#asked, ADVANCE_BATCH));
+    if (this.#ahead) return this.#asked > 0 ? 0 : Math.min(want, 1);
+    return want;
   }
 
   /** Nothing is under way with Redis: ends, or waits for jobs. */
@@ -273,13 +277,16 @@ export class Loop {
     const claims = this.#claims;
     this.#claims = new Set();
     this.#asked += want;
-    const reply = await this.#exchange.advance(want, claims).finally(() => (this.#asked -= want));
+    const single = this.#ahead && want > 0;
+    const reply = await this.#exchange.advance(want, claims, single).finally(() => (this.#asked -= want));
     if (reply === undefined) {
       for (const place of claims) this.#claims.add(place);
       return;
     }
     for (const { place, id, reason } of reply.dropped)
       this.#hooks.dropped(this.#queueName(place), id, reason);
+    if (single) this.#ahead = false;
+    if (reply.probation === 'ahead') this.#ahead = true;
     if (want > 0 || claims.size > 0) this.#learn(reply);
     // an end may have put other jobs on the queues, after they were found empty
     else if (reply.answers.length > 0 && this.#more === 'no' && !this.#waits.armed) this.#more = 'yes';
@@ -312,15 +319,16 @@ export class Loop {
     }
   }
 
-  async #take({ jobs, at, alone }: AdvanceReply): Promise<void> {
+  async #take({ jobs, at, probation }: AdvanceReply): Promise<void> {
     clearTimeout(this.#idleTimer);
     this.#idleTimer = undefined;
-    this.#taken += jobs.length;
     const { worker } = this.#store;
     const runs = jobs.map(job => new Run(this.#jobs, job, { queue: this.#queueName(job.place), worker, at }));
     // the worker was told to stop while the call was under way
     if (!this.#taking) return this.#exchange.giveBack(runs);
+    this.#taken += runs.length;
     for (const run of runs) this.#running.add(run);
+    const alone = probation === 'taken';
     if (alone) this.#guard(runs[0]);
     // a function may hold up the event loop: no read may then hold a job that another worker could run
     const full = this.#free <= 0 || alone || this.#taken >= this.#options.maxJobs;
