@@ -1,4 +1,5 @@
-/** What a run is known by, and what it came to: plain records. */
+/** What a run is known by, and what it came to: plain records, and as a script takes them. */
+import type { Argument } from './script.ts';
 
 /** A run that the worker knows of. */
 export interface RunRef {
@@ -35,4 +36,32 @@ export interface HandIn extends RunRef {
   readonly ended: Ended;
   /** How long it ran. */
   readonly seconds: number;
+}
+
+/** Outcomes as the script takes them: neighbours that are alike share what they have in common. */
+export function inGroups(handIns: readonly HandIn[]): Argument[] {
+  const all: Argument[] = [];
+  let counted = 0;
+  let last: HandIn | undefined;
+  for (const handIn of handIns) {
+    const { place, jobId, executionId, ended } = handIn;
+    const { status, ttl, text, stream, publish, again } = ended;
+    const alike =
+      last !== undefined &&
+      last.place === place &&
+      last.ended.status === status &&
+      last.ended.ttl === ttl &&
+      last.ended.publish === publish &&
+      last.ended.again === again &&
+      (last.ended.stream === '') === (stream === '');
+    if (alike) all[counted] = (all[counted] as number) + 1;
+    else {
+      counted = all.length;
+      all.push(1, place + 1, status, ttl, publish ? '1' : '0', stream === '' ? '0' : '1', again);
+    }
+    all.push(jobId, executionId, text);
+    if (stream !== '') all.push(stream, handIn.seconds);
+    last = handIn;
+  }
+  return all;
 }

@@ -24,10 +24,9 @@ import { releaseClaims } from './lua/release-claims.ts';
 import { renew } from './lua/renew.ts';
 import { sweep } from './lua/sweep.ts';
 import { unregister } from './lua/unregister.ts';
-import type { HandIn, RunRef } from './outcome.ts';
+import { inGroups, type HandIn, type RunRef } from './outcome.ts';
 import { unpackJobs } from './packed-jobs.ts';
 import type { Fields } from './record.ts';
-import type { Argument } from './script.ts';
 
 /** The order in which queues are taken from: strictly as given, each in turn, or by chance. */
 export type DequeueStrategy = 'default' | 'round_robin' | 'random';
@@ -176,7 +175,7 @@ export class WorkerStore {
         probation: Math.max(1, this.#maxRecoveries - 1),
         single: single ? '1' : '0',
       },
-      rest: groups(handIns),
+      rest: inGroups(handIns),
     })) as [number[], Buffer, [number, Buffer, Buffer][], number, number, number[], Buffer, number];
     const [answers, jobs, dropped, more, turn, unusable, at, alone] = reply;
     this.#turn = turn;
@@ -336,32 +335,4 @@ export class WorkerStore {
     if (unit === undefined) throw new RangeError(`No queue ${queue} among ${this.queues.length}`);
     return unit;
   }
-}
-
-/** Outcomes as the script takes them: neighbours that are alike share what they have in common. */
-function groups(handIns: readonly HandIn[]): Argument[] {
-  const all: Argument[] = [];
-  let counted = 0;
-  let last: HandIn | undefined;
-  for (const handIn of handIns) {
-    const { place, jobId, executionId, ended } = handIn;
-    const { status, ttl, text, stream, publish, again } = ended;
-    const alike =
-      last !== undefined &&
-      last.place === place &&
-      last.ended.status === status &&
-      last.ended.ttl === ttl &&
-      last.ended.publish === publish &&
-      last.ended.again === again &&
-      (last.ended.stream === '') === (stream === '');
-    if (alike) all[counted] = (all[counted] as number) + 1;
-    else {
-      counted = all.length;
-      all.push(1, place + 1, status, ttl, publish ? '1' : '0', stream === '' ? '0' : '1', again);
-    }
-    all.push(jobId, executionId, text);
-    if (stream !== '') all.push(stream, handIn.seconds);
-    last = handIn;
-  }
-  return all;
 }

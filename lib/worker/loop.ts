@@ -1,7 +1,7 @@
 /** The worker's slots: asks for as many jobs as there is room for, runs them, and waits when there are none. */
 import { AsyncResource } from 'node:async_hooks';
 import type { Link } from '../connection.ts';
-import { ADVANCE_BATCH, PROBATION_MS, REPLY_MS, WATCH_MS } from '../defaults.ts';
+import { ADVANCE_BATCH, REPLY_MS, WATCH_MS } from '../defaults.ts';
 import { LeaseLostError, ShutdownError, StopRequestedError } from '../errors.ts';
 import type { FunctionTable } from '../functions.ts';
 import type { Outcome, RunRef } from '../outcome.ts';
@@ -10,6 +10,7 @@ import { Run, type RunOptions } from '../run.ts';
 import type { Store } from '../store.ts';
 import type { AdvanceReply, DequeueStrategy, WorkerStore } from '../worker-store.ts';
 import { Exchange, type ExchangeHooks, type Settled } from './exchange.ts';
+import { Probation } from './probation.ts';
 import { Slots } from './slots.ts';
 import { Waits } from './waits.ts';
 
@@ -65,11 +66,7 @@ export class Loop {
   #lookedAt = performance.now();
   /** Places of the queues that have a key of the wrong type. */
   #unusable: ReadonlySet<number> = new Set();
-  /** A job on probation is next: it is asked for by a call of its own. */
-  #ahead = false;
-  /** The run that nothing is started beside. */
-  #alone: Run | undefined;
-  #aloneTimer: NodeJS.Timeout | undefined;
+  readonly #probation: Probation = new Probation(() => this.#kick());
   #taken = 0;
   /** Jobs asked for in calls that are under way. */
   #asked = 0;
@@ -185,7 +182,7 @@ export class Loop {
     clearTimeout(this.#idleTimer);
     clearTimeout(this.#pauseTimer);
     clearInterval(this.#watchdog);
-    clearTimeout(this.#aloneTimer);
+    this.#probation.stop();
     this.#waits.close();
     this.#finish?.();
   }
@@ -213,7 +210,7 @@ export class Loop {
   }
 
   #wanted(): number {
-    if (this.#alone !== undefined) return 0;
+    if (this.#probation.holds) return 0;
     if (!this.#taking || (this.#more !== 'yes' && this.#claims.size === 0)) return 0;
     // a worker that is not heard of can't keep its runs either
     if (!this.#hooks.registered() || this.#exchange.full) return 0;
@@ -221,7 +218,7 @@ export class Loop {
     // two calls share the slots, so that Redis and the worker are busy at the same time
     const share = Math.ceil(concurrency / CALLS);
     const want = Math.max(0, Math.min(this.#free, share, maxJobs - this.#taken - this.#asked, ADVANCE_BATCH));
-    if (this.#ahead) return this.#asked > 0 ? 0 : Math.min(want, 1);
+    if (this.#probation.ahead) return this.#asked > 0 ? 0 : Math.min(want, 1);
     return want;
   }
 
@@ -233,7 +230,7 @@ export class Loop {
       if (this.#running.size === 0) this.end();
       return;
     }
-    if (this.#free <= 0 || this.#alone !== undefined || burst) return;
+    if (this.#free <= 0 || this.#probation.holds || burst) return;
     clearTimeout(this.#pauseTimer);
     if (!this.#hooks.registered()) {
       this.#pauseTimer = setTimeout(() => this.#lookAgain(), UNREGISTERED_MS);
@@ -277,7 +274,7 @@ export class Loop {
     const claims = this.#claims;
     this.#claims = new Set();
     this.#asked += want;
-    const single = this.#ahead && want > 0;
+    const single = this.#probation.ahead && want > 0;
     const reply = await this.#exchange.advance(want, claims, single).finally(() => (this.#asked -= want));
     if (reply === undefined) {
       for (const place of claims) this.#claims.add(place);
@@ -285,8 +282,7 @@ export class Loop {
     }
     for (const { place, id, reason } of reply.dropped)
       this.#hooks.dropped(this.#queueName(place), id, reason);
-    if (single) this.#ahead = false;
-    if (reply.probation === 'ahead') this.#ahead = true;
+    if (single || reply.probation === 'ahead') this.#probation.ahead = reply.probation === 'ahead';
     if (want > 0 || claims.size > 0) this.#learn(reply);
     // an end may have put other jobs on the queues, after they were found empty
     else if (reply.answers.length > 0 && this.#more === 'no' && !this.#waits.armed) this.#more = 'yes';
@@ -329,7 +325,7 @@ export class Loop {
     this.#taken += runs.length;
     for (const run of runs) this.#running.add(run);
     const alone = probation === 'taken';
-    if (alone) this.#guard(runs[0]);
+    if (alone) this.#probation.begin(runs[0]);
     // a function may hold up the event loop: no read may then hold a job that another worker could run
     const full = this.#free <= 0 || alone || this.#taken >= this.#options.maxJobs;
     if (full && (this.#waits.armed || this.#claims.size > 0)) await this.#letGo();
@@ -339,17 +335,9 @@ export class Loop {
     }
   }
 
-  /** Starts nothing beside a run until it has ended, or for a while; `undefined` ends that. */
-  #guard(run: Run | undefined): void {
-    this.#alone = run;
-    clearTimeout(this.#aloneTimer);
-    if (run === undefined) return this.#kick();
-    this.#aloneTimer = setTimeout(() => this.#guard(undefined), PROBATION_MS);
-  }
-
   #settle(run: Run, outcome: Outcome): void {
     this.#running.remove(run);
-    if (run === this.#alone) this.#guard(undefined);
+    this.#probation.ended(run);
     if (run.overdue) this.#hooks.overdue(run);
     if (outcome === 'returned') this.#exchange.giveBack([run]);
     else if (outcome === 'lost') this.#hooks.lost(run);
