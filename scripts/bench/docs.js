@@ -1,6 +1,6 @@
 /** Writes what was measured into docs/benchmarks.md, between its markers, and the plots beside it. */
 import { execFileSync } from 'node:child_process';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { GOALS } from './measures.js';
 import { groupsOf, plot } from './plot.js';
@@ -23,6 +23,8 @@ const PLOTS = [
 ];
 
 export async function writeDocs(/** @type {Report} */ report) {
+  // a plot of an earlier run must not stand beside the figures of this one
+  await rm(`${ROOT}docs/benchmarks`, { recursive: true, force: true });
   await mkdir(`${ROOT}docs/benchmarks`, { recursive: true });
   const images = [];
   for (const [name, title, rows] of PLOTS) {
@@ -44,16 +46,20 @@ export async function writeDocs(/** @type {Report} */ report) {
   });
 }
 
-function machineOf(/** @type {Report} */ { date, machine, versions, options }) {
+function machineOf(/** @type {Report} */ { date, machine, versions, options, failures }) {
   const { cpu, cpus, memory, kernel, load } = machine;
   const redis = options['aof'] === true ? 'append-only file, synced every second' : 'no persistence';
   const lines = [
     `Measured on ${date.slice(0, 10)}: ${cpu}, ${cpus} processors, ${memory}, ${kernel}; load average ${load} when it began.`,
-    `Redis with ${redis}; ${options['rounds']} rounds.`,
+    `Redis with ${redis}. Rounds: ${options['rounds']}.`,
   ];
   if (Number(load) > Number(cpus) / 2)
     lines.push('**The machine was busy with other work: these figures are a sample, not a result.**');
-  if (options['quick'] === true) lines.push('**Quick sizes: these figures are a sample, not a result.**');
+  if (options['quick'] === true)
+    lines.push(
+      '**Quick sizes: these figures are a sample, not a result. Of what is queued, scheduled or idle there was less than the lines say.**',
+    );
+  if (failures.length > 0) lines.push(`**Could not be measured: ${failures.join('; ')}.**`);
   const names = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
   return `${lines.join('\n')}\n\nVersions: ${names.join(', ')}.`;
 }

@@ -33,15 +33,23 @@ async function main(/** @type {string[]} */ args) {
   const info = { machine: machine(), versions: await versions(subjects) };
   warnOfLoad(info.machine);
   const date = new Date().toISOString();
-  const { raw, failures } = await runRounds(measures, { ...options, subjects }, say);
+  const { raw, failures: all } = await runRounds(measures, { ...options, subjects }, say);
+  const failures = [...new Set(all)];
   const rows = rowsOf(measures, raw);
   const { aof, rounds, quick, only } = options;
   /** @type {import('./types.d.ts').Report} */
-  const report = { date, options: { aof, rounds, quick, only: only?.source, subjects }, ...info, rows, raw };
+  const report = {
+    date,
+    options: { aof, rounds, quick, only: only?.source, subjects },
+    ...info,
+    rows,
+    failures,
+    raw,
+  };
   process.stdout.write(table(report));
   if (options.json !== undefined) await writeFile(options.json, `${JSON.stringify(report, undefined, 2)}\n`);
   if (options.writeDocs) await writeDocs(report);
-  if (failures.length > 0) say(`Could not be measured: ${[...new Set(failures)].join('; ')}`);
+  if (failures.length > 0) say(`Could not be measured: ${failures.join('; ')}`);
   if (options.guard) return failures.length > 0 ? 2 : guard(rows, say);
   return failures.length > 0 ? 1 : 0;
 }

@@ -23,7 +23,7 @@ function run(concurrency, rest) {
     name: `run-${concurrency}`,
     kind: 'run',
     order: { concurrency },
-    figures: [{ key: 'perSecond', label: `run, concurrency ${concurrency}`, ...RATE }],
+    figures: [{ key: 'perSecond', label: `run, concurrency ${concurrency.toLocaleString('en')}`, ...RATE }],
     ...rest,
   };
 }

@@ -13,7 +13,7 @@ const COLOURS = /** @type {Readonly<Record<string, readonly [string, string]>>} 
   celery: ['#8250df', '#a371f7'],
 });
 
-const [WIDTH, LABELS, VALUES, BAR, GAP, TOP] = [760, 210, 90, 16, 14, 62];
+const [WIDTH, LABELS, VALUES, BAR, GAP, TOP] = [800, 240, 110, 16, 14, 62];
 
 /**
  * Bars of a group share their scale: the longest is as long as there is room, and the number stands at its end.

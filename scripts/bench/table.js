@@ -63,8 +63,10 @@ bee-queue in the same round, above 1 rq-node is better, whatever the unit. Of li
 ${Object.entries(versions)
   .map(pair => pair.join(' '))
   .join(', ')}
-${machine['cpu']}, ${machine['cpus']} processors, ${machine['kernel']}, load ${machine['load']}; ${options['rounds']} rounds${
-    options['quick'] === true ? ', quick: sizes too small for figures to trust' : ''
+${machine['cpu']}, ${machine['cpus']} processors, ${machine['kernel']}, load ${machine['load']}; rounds: ${options['rounds']}${
+    options['quick'] === true
+      ? ', quick: sizes too small for figures to trust, and less queued, scheduled and idle than the lines say'
+      : ''
   }${options['aof'] === true ? ', append-only file every second' : ''}
 `;
 }

@@ -149,6 +149,8 @@ export interface Report {
   readonly machine: Readonly<Record<string, string | number>>;
   readonly versions: Readonly<Record<string, string>>;
   readonly rows: readonly Row[];
+  /** Measure and subject of what could not be measured. */
+  readonly failures: readonly string[];
   /** Every figure as it was reported. */
   readonly raw: readonly {
     readonly measure: string;
