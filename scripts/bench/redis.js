@@ -1,6 +1,7 @@
 /** A redis-server of our own for each cell: a free port, a folder of its own, gone afterwards. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { rmSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -25,7 +26,11 @@ export async function startRedis({ aof }) {
   const where = ['--port', String(port), '--bind', '127.0.0.1', '--dir', dir, '--save', ''];
   const child = spawn('redis-server', [...where, ...persistence], { stdio: ['ignore', 'ignore', 'inherit'] });
   const kill = () => child.kill('SIGKILL');
-  process.once('exit', kill);
+  const clear = () => {
+    kill();
+    rmSync(dir, { recursive: true, force: true });
+  };
+  process.once('exit', clear);
   const client = new Redis(port, '127.0.0.1', { retryStrategy: () => 20, maxRetriesPerRequest: 250 });
   client.on('error', () => {});
   await client.ping();
@@ -41,7 +46,7 @@ export async function startRedis({ aof }) {
     },
     async stop() {
       client.disconnect();
-      process.off('exit', kill);
+      process.off('exit', clear);
       const ended = child.exitCode === null && child.signalCode === null ? once(child, 'exit') : undefined;
       kill();
       await ended;
