@@ -97,9 +97,11 @@ describe('a worker whose reply is lost', () => {
         if (script !== name) await c.redis.client.script('FLUSH');
         if (CONNECT.includes(name)) proxy.cut();
         const ends = performance.now() + patience;
-        // a lease is renewed once a second
-        while (proxy.lost === undefined && performance.now() < ends)
+        while (proxy.lost === undefined && performance.now() < ends) {
+          // a lease is renewed once a second: long jobs, and not more of them than are run meanwhile
           await traffic(script === 'renew' ? 1200 : c.between(0, 3));
+          if (script === 'renew') await sleep(2400);
+        }
         proxy.spare();
       }
     }
