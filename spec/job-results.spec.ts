@@ -168,7 +168,13 @@ describe('Job.results', () => {
     const runs: string[] = [];
     for (const name of ['lost1', 'lost2']) {
       const store = new WorkerStore(new Keys(), name, ['q'], { maxRecoveries: 1 });
-      const request = { handIns: [], want: 1, claims: new Set<number>(), strategy: 'default' } as const;
+      const request = {
+        handIns: [],
+        want: 1,
+        claims: new Set<number>(),
+        strategy: 'default',
+        single: true,
+      } as const;
       const [run] = (await store.advance(link.redis, request)).jobs;
       runs.unshift(run?.executionId ?? '');
       await redis.client.zadd('rq:wip:q', 1, `${job.id}:${runs[0]}`);

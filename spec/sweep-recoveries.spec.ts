@@ -19,7 +19,13 @@ const makeStore = (name: string, options: { maxRecoveries?: number; lease?: numb
 
 /** A worker takes the job that is next. */
 async function take(name: string): Promise<RunRef> {
-  const request = { handIns: [], want: 1, claims: new Set<number>(), strategy: 'default' } as const;
+  const request = {
+    handIns: [],
+    want: 1,
+    claims: new Set<number>(),
+    strategy: 'default',
+    single: true,
+  } as const;
   const [run] = (await makeStore(name).advance(link.redis, request)).jobs;
   return run as RunRef;
 }

@@ -18,7 +18,13 @@ async function started(...ids: readonly string[]): Promise<readonly RunRef[]> {
     await redis.client.hset(`rq:job:${id}`, { status: 'queued', origin: 'q', data: '["fn",null,[],{}]' });
   }
   await redis.client.rpush('rq:queue:q', ...ids);
-  const request = { handIns: [], want: ids.length, claims: new Set<number>(), strategy: 'default' } as const;
+  const request = {
+    handIns: [],
+    want: ids.length,
+    claims: new Set<number>(),
+    strategy: 'default',
+    single: true,
+  } as const;
   return (await store.advance(link.redis, request)).jobs;
 }
 
@@ -63,7 +69,13 @@ describe('WorkerStore.sweep: runs past their lease', () => {
       await expire(run);
       expect((await sweep()).recovered).toEqual(['1']);
       expect(await hash('1')).toMatchObject({ status: 'queued', recoveries });
-      const request = { handIns: [], want: 1, claims: new Set<number>(), strategy: 'default' } as const;
+      const request = {
+        handIns: [],
+        want: 1,
+        claims: new Set<number>(),
+        strategy: 'default',
+        single: true,
+      } as const;
       [run] = (await store.advance(link.redis, request)).jobs;
     }
     await expire(run);
