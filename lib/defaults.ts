@@ -16,8 +16,8 @@ export const REDIS_URL = 'redis://127.0.0.1:6379';
 
 /** Milliseconds a producer's call may take to get a connection, and again to get its reply. */
 export const DEADLINE_MS = 5_000;
-/** Most jobs that one enqueue script adds, so that no script holds Redis for long. */
-export const ENQUEUE_BATCH = 500;
+/** Most jobs that one enqueue script adds: few, so that Redis works on some while the caller prepares the next ones. */
+export const ENQUEUE_BATCH = 100;
 /** Milliseconds between two looks of a waiter at a job that no message came for. */
 export const WAIT_RECHECK_MS = 5_000;
 
@@ -46,6 +46,8 @@ export const DUE_MS = 1_000;
 export const DUE_BATCH = 200;
 /** How long overdue an id without a scheduled job is when it is dropped: RQ adds the id before it writes the hash. */
 export const DUE_PATIENCE = 60;
+/** Pub/sub channels of a Redis, up to which a worker looks at all of them at once instead of at each job's own. */
+export const FEW_CHANNELS = 500;
 /** How often a job may be lost to dead workers before it is given up. */
 export const MAX_RECOVERIES = 3;
 /**

@@ -7,6 +7,7 @@ import {
   ERRORS_KEPT,
   ERROR_BYTES,
   FAILURE_TTL,
+  FEW_CHANNELS,
   LEASE,
   LEASE_MARGIN,
   MAX_RECOVERIES,
@@ -110,6 +111,8 @@ export class WorkerStore {
   /** Marks every execution id of this worker: 64 random bits. */
   readonly #tag: string = `n${randomBytes(8).toString('hex')}`;
   readonly #suspended: string;
+  /** Whether one look at all pub/sub channels costs less than one for each job. */
+  #fewChannels = false;
   #calls = 0;
   #turn = 1;
 
@@ -174,6 +177,7 @@ export class WorkerStore {
         claims: this.#units.map((_, i) => (claims.has(i) ? '1' : '0')).join(''),
         probation: Math.max(1, this.#maxRecoveries - 1),
         single: single ? '1' : '0',
+        few_channels: this.#fewChannels ? '1' : '0',
       },
       rest: inGroups(handIns),
     })) as [number[], Buffer, [number, Buffer, Buffer][], number, number, number[], Buffer, number];
@@ -219,6 +223,12 @@ export class WorkerStore {
     });
     if (anew === -1) throw new WorkerNameTakenError(this.worker);
     return anew === 1;
+  }
+
+  /** Looks how many pub/sub channels there are, which decides how `advance` finds out who listens. */
+  async countChannels(redis: Redis): Promise<void> {
+    const [, channels] = /^pubsub_channels:(\d+)/m.exec(await redis.info('stats')) ?? [];
+    this.#fewChannels = channels !== undefined && Number(channels) < FEW_CHANNELS;
   }
 
   async unregister(redis: Redis): Promise<void> {

@@ -167,24 +167,40 @@ describe('A Redis that is out of memory', () => {
 });
 
 describe('A key of the wrong type', () => {
-  it.each([
-    'rq:queue:default',
-    'rq:queues',
-    'rq:finished:default',
-    'rq:failed:default',
-    'rq:canceled:default',
-  ])('at %s refuses the whole call before anything is written', async key => {
-    await redis.client.set(key, 'text');
-    const calls = await Promise.allSettled([q.enqueue('f'), q.enqueue('f', [], { jobId: 'mine' })]);
-    for (const call of calls) {
-      expect(call).toMatchObject({ status: 'rejected', reason: { code: 'RQ_REDIS_REFUSED' } });
-      expect((call as PromiseRejectedResult).reason).toMatchObject({
-        message: expect.stringMatching(/refused to enqueue.*WRONGTYPE/) as unknown,
+  it.each(['rq:queue:default', 'rq:queues'])(
+    'at %s refuses the whole call before anything is written',
+    async key => {
+      await redis.client.set(key, 'text');
+      const calls = await Promise.allSettled([q.enqueue('f'), q.enqueue('f', [], { jobId: 'mine' })]);
+      for (const call of calls) {
+        expect(call).toMatchObject({ status: 'rejected', reason: { code: 'RQ_REDIS_REFUSED' } });
+        expect((call as PromiseRejectedResult).reason).toMatchObject({
+          message: expect.stringMatching(/refused to enqueue.*WRONGTYPE/) as unknown,
+        });
+      }
+      expect(await redis.client.keys('*')).toEqual([key]);
+      expect(await redis.client.get(key)).toBe('text');
+    },
+  );
+
+  it.each(['finished', 'failed', 'canceled'])(
+    'at rq:%s:default refuses the job that is to replace an ended one, and no other',
+    async registry => {
+      await redis.client.hset('rq:job:mine', { status: 'finished', origin: 'default', result: '1' });
+      await redis.client.set(`rq:${registry}:default`, 'text');
+      const [fresh, mine] = await Promise.allSettled([q.enqueue('f'), q.enqueue('f', [], { jobId: 'mine' })]);
+      expect(fresh?.status).toBe('fulfilled');
+      expect(mine).toMatchObject({
+        status: 'rejected',
+        reason: {
+          code: 'RQ_REDIS_REFUSED',
+          message: expect.stringMatching(/mine.*WRONGTYPE/) as unknown,
+        },
       });
-    }
-    expect(await redis.client.keys('*')).toEqual([key]);
-    expect(await redis.client.get(key)).toBe('text');
-  });
+      expect(await redis.client.hget('rq:job:mine', 'result')).toBe('1');
+      expect(await redis.client.llen('rq:queue:default')).toBe(1);
+    },
+  );
 
   it('at one job of a hundred refuses that one only', async () => {
     await redis.client.set('rq:job:id-50', 'text');

@@ -45,6 +45,7 @@ export const advance: Script<
   | 'claims'
   | 'probation'
   | 'single'
+  | 'few_channels'
 > = new Script({
   name: 'advance',
   keys: ['suspended', 'all'],
@@ -68,10 +69,15 @@ export const advance: Script<
     'claims',
     'probation',
     'single',
+    'few_channels',
   ],
   parts: [queueNames, clock, announce, keep, seconds, queueAgain, retry, release],
   allowOom: true,
   body: `
+-- one look at all channels, where they are few, spares two for each job when nobody listens
+local heard = few_channels == '0' or redis.call('PUBSUB', 'NUMPAT') > 0 or
+  #redis.call('PUBSUB', 'CHANNELS', status_prefix .. '*') > 0
+
 local queue_ok, unusable = {}, {}
 local function usable(i)
   local known = queue_ok[i]
@@ -123,7 +129,7 @@ local function finish(i, id, run, status, ttl, text, stream, seconds, announced_
       again = delay and run_as_asked(key, id, queue(i).list, queue(i).scheduled, tonumber(delay), tonumber(most))
     end
     if again then
-      announce(names[i], id, again, worker)
+      if heard then announce(names[i], id, again, worker) end
       return again == 'queued' and 2 or 3
     end
   end
@@ -154,7 +160,7 @@ local function finish(i, id, run, status, ttl, text, stream, seconds, announced_
     list[#list + 1] = expiry(ttl)
     list[#list + 1] = id
   end
-  announce(names[i], id, status, worker, announced_text)
+  if heard then announce(names[i], id, status, worker, announced_text) end
   return 1
 end
 
@@ -204,6 +210,7 @@ local elsewhere = { started = true, finished = true, failed = true, deferred = t
 
 local function drop(i, id, reason) dropped[#dropped + 1] = { i, id, reason } end
 
+local looked_at = { status = true, ttl = true, ended_at = true, dependency_ids = true, recoveries = true }
 local alone, cut = 0, false
 -- false where the id has to go back: a job on probation is taken by itself
 local function start(i, id)
@@ -214,10 +221,12 @@ local function start(i, id)
   local status, may_expire, depended, lost
   for f = 1, #fields, 2 do
     local name = fields[f]
-    if name == 'status' then status = fields[f + 1]
-    elseif name == 'ttl' or name == 'ended_at' then may_expire = true
-    elseif name == 'dependency_ids' then depended = true
-    elseif name == 'recoveries' then lost = tonumber(fields[f + 1]) end
+    if looked_at[name] then
+      if name == 'status' then status = fields[f + 1]
+      elseif name == 'dependency_ids' then depended = true
+      elseif name == 'recoveries' then lost = tonumber(fields[f + 1])
+      else may_expire = true end
+    end
   end
   -- a status that nobody knows is taken, so that the worker can fail the job for it
   if status ~= 'queued' and elsewhere[status] then drop(i, id, status) return true end
@@ -240,7 +249,7 @@ local function start(i, id)
   runs[i] = list
   list[#list + 1] = lease_end
   list[#list + 1] = id .. ':' .. run
-  announce(names[i], id, 'started', worker)
+  if heard then announce(names[i], id, 'started', worker) end
   if alone == 1 then
     wanted = taken
     cut = true

@@ -111,6 +111,7 @@ export class Heartbeat {
   async #beat(): Promise<void> {
     const { state, currentJob } = this.#hooks.state();
     const [finished, failed, seconds] = [this.#finished, this.#failed, this.#seconds];
+    await this.#link.within(REPLY_MS, redis => this.#store.countChannels(redis));
     const sentAt = performance.now();
     const report = { state, currentJob, finished, failed, seconds };
     await this.#link.within(REPLY_MS, redis => this.#store.heartbeat(redis, report, this.#fields));

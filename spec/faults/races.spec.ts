@@ -48,7 +48,8 @@ describe('eight processes that enqueue one and the same jobId at once', () => {
       for (let n = 0; n < 2; n++) c.worker('--concurrency', '5');
       const accepted = new Map<string, number>();
       for (const id of ids) {
-        for (let round = 0; round < 4; round++) {
+        // until a job has ended between two of them
+        for (let round = 0; round < 4 || (round < 100 && (accepted.get(id) ?? 0) < 2); round++) {
           const said = await Promise.all(all.map(producer => producer.call('enqueue', id)));
           const ok = said.filter(one => one === 'ok').length;
           expect(said.filter(one => one !== 'ok' && one !== 'RQ_DUPLICATE_JOB')).toEqual([]);
@@ -58,8 +59,7 @@ describe('eight processes that enqueue one and the same jobId at once', () => {
       }
       await atRest(c);
       expect(c.ledger.counts('end')).toEqual(accepted);
-      const most = Math.max(...accepted.values());
-      expect(most, 'ended jobs were replaced').toBeGreaterThan(1);
+      expect(Math.min(...accepted.values()), 'ended jobs were replaced').toBeGreaterThan(1);
       c.note = `${[...accepted.values()].reduce((sum, n) => sum + n, 0)} accepted`;
     },
   );
