@@ -71,12 +71,39 @@ export const advance: Script<
     'single',
     'few_channels',
   ],
-  parts: [queueNames, clock, announce, keep, seconds, queueAgain, retry, release],
+  parts: [queueNames, clock, keep],
   allowOom: true,
   body: `
 -- one look at all channels, where they are few, spares two for each job when nobody listens
-local heard = few_channels == '0' or redis.call('PUBSUB', 'NUMPAT') > 0 or
-  #redis.call('PUBSUB', 'CHANNELS', status_prefix .. '*') > 0
+local somebody
+local function heard()
+  if somebody == nil then
+    somebody = few_channels == '0' or redis.call('PUBSUB', 'NUMPAT') > 0 or
+      #redis.call('PUBSUB', 'CHANNELS', status_prefix .. '*') > 0
+  end
+  return somebody
+end
+-- parts that few calls need are made when they are: making a function costs as much as a look at a key
+local messages
+local function announce(queue_name, id, status, worker, result)
+  if not heard() then return end
+  if not messages then
+    ${announce}
+    messages = { add = announce, send = publish_all }
+  end
+  messages.add(queue_name, id, status, worker, result)
+end
+local follow_ups
+local function following()
+  if not follow_ups then
+    ${seconds}
+    ${queueAgain}
+    ${retry}
+    ${release}
+    follow_ups = { retry = retry, run_as_asked = run_as_asked, release = release }
+  end
+  return follow_ups
+end
 
 local queue_ok, unusable = {}, {}
 local function usable(i)
@@ -123,13 +150,13 @@ local function finish(i, id, run, status, ttl, text, stream, seconds, announced_
     local again
     -- who asked it to stop was told that it would
     if redis.call('HGET', key, 'stop_requested') == run then follows = 'never' end
-    if follows == 'plan' then again = retry(key, id, queue(i).list, queue(i).scheduled)
+    if follows == 'plan' then again = following().retry(key, id, queue(i).list, queue(i).scheduled)
     else
       local delay, most = string.match(follows, '^(%d+)/(%d+)$')
-      again = delay and run_as_asked(key, id, queue(i).list, queue(i).scheduled, tonumber(delay), tonumber(most))
+      again = delay and following().run_as_asked(key, id, queue(i).list, queue(i).scheduled, tonumber(delay), tonumber(most))
     end
     if again then
-      if heard then announce(names[i], id, again, worker) end
+      announce(names[i], id, again, worker)
       return again == 'queued' and 2 or 3
     end
   end
@@ -160,7 +187,7 @@ local function finish(i, id, run, status, ttl, text, stream, seconds, announced_
     list[#list + 1] = expiry(ttl)
     list[#list + 1] = id
   end
-  if heard then announce(names[i], id, status, worker, announced_text) end
+  announce(names[i], id, status, worker, announced_text)
   return 1
 end
 
@@ -196,7 +223,7 @@ end
 for first = 1, #over, 2000 do
   local last = math.min(first + 1999, #over)
   if redis.call('EXISTS', unpack(over_dependents, first, last)) > 0 then
-    for n = first, last do release(over[n][1], over[n][2], over[n][3]) end
+    for n = first, last do following().release(over[n][1], over[n][2], over[n][3]) end
   end
 end
 
@@ -204,7 +231,6 @@ end
 local jobs, dropped, runs = {}, {}, {}
 local taken = 0
 local wanted = tonumber(want)
-local lease_end = expiry(tonumber(lease))
 local elsewhere = { started = true, finished = true, failed = true, deferred = true, scheduled = true, canceled = true,
   stopped = true, created = true, rate_limited = true, ready_to_enqueue = true }
 
@@ -247,9 +273,9 @@ local function start(i, id)
   if depended then redis.call('DEL', job_prefix .. ':' .. id .. ':dependencies') end
   local list = runs[i] or {}
   runs[i] = list
-  list[#list + 1] = lease_end
+  list[#list + 1] = expiry(tonumber(lease))
   list[#list + 1] = id .. ':' .. run
-  if heard then announce(names[i], id, 'started', worker) end
+  announce(names[i], id, 'started', worker)
   if alone == 1 then
     wanted = taken
     cut = true
@@ -258,7 +284,7 @@ local function start(i, id)
 end
 
 local more = 0
-if redis.call('EXISTS', suspended) == 1 then
+if (wanted > 0 or string.find(claims, '1', 1, true)) and redis.call('EXISTS', suspended) == 1 then
   more = 2
   wanted = 0
 end
@@ -284,10 +310,14 @@ end
 
 -- takes up to n ids; answers how many there were
 local function take(i, n)
-  local ids = usable(i) and redis.call('LPOP', queue(i).list, n) or {}
+  local ids = redis.pcall('LPOP', queue(i).list, n)
+  if not ids then return 0 end
+  -- looked at only now, as a list is found empty more often than not
+  local sound = usable(i)
+  if ids.err then return 0 end
   for k = 1, #ids do
-    if taken >= wanted or not start(i, ids[k]) then
-      wanted = taken
+    if not sound or taken >= wanted or not start(i, ids[k]) then
+      if sound then wanted = taken end
       for back = #ids, k, -1 do redis.call('LPUSH', queue(i).list, ids[back]) end
       return k - 1
     end
@@ -333,8 +363,8 @@ for i, list in pairs(runs) do
     redis.call('ZADD', queue(i).started, unpack(list, first, math.min(first + 1999, #list)))
   end
 end
-publish_all()
-return { answers, cmsgpack.pack(jobs), dropped, more, next_turn, unusable, timestamp(), alone }`,
+if messages then messages.send() end
+return { answers, cmsgpack.pack(jobs), dropped, more, next_turn, unusable, taken > 0 and timestamp() or '', alone }`,
 });
 
 /** What a call's n-th run, from 0, has after its `run_prefix`: two letters. */

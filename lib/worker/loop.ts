@@ -60,7 +60,8 @@ export class Loop {
   readonly #watchdog: NodeJS.Timeout;
   /** Places of the queues where a blocking read took something. */
   #claims: Set<number> = new Set();
-  #more: AdvanceReply['more'] = 'yes';
+  /** What Redis said last; `perhaps` where something has happened since that may have put jobs on the queues. */
+  #more: AdvanceReply['more'] | 'perhaps' = 'perhaps';
   #suspended = false;
   /** When the claims of all queues were looked at last. */
   #lookedAt = performance.now();
@@ -205,18 +206,25 @@ export class Loop {
     if (this.#exchange.quiet) this.#rest();
   });
 
+  /** Whether there may be jobs to take. */
+  get #looks(): boolean {
+    return this.#more === 'yes' || this.#more === 'perhaps';
+  }
+
   get #free(): number {
     return this.#options.concurrency - this.#running.size - this.#asked;
   }
 
   #wanted(): number {
     if (this.#probation.holds) return 0;
-    if (!this.#taking || (this.#more !== 'yes' && this.#claims.size === 0)) return 0;
+    if (!this.#taking || (!this.#looks && this.#claims.size === 0)) return 0;
     // a worker that is not heard of can't keep its runs either
     if (!this.#hooks.registered() || this.#exchange.full) return 0;
     const { concurrency, maxJobs } = this.#options;
-    // two calls share the slots, so that Redis and the worker are busy at the same time
-    const share = Math.ceil(concurrency / CALLS);
+    // where jobs are known to wait two calls share the slots, so that Redis and the worker are busy at the same time
+    const backlog = this.#more === 'yes';
+    if (!backlog && this.#asked > 0) return 0;
+    const share = backlog ? Math.ceil(concurrency / CALLS) : concurrency;
     const want = Math.max(0, Math.min(this.#free, share, maxJobs - this.#taken - this.#asked, ADVANCE_BATCH));
     if (this.#probation.ahead) return this.#asked > 0 ? 0 : Math.min(want, 1);
     return want;
@@ -225,7 +233,7 @@ export class Loop {
   /** Nothing is under way with Redis: ends, or waits for jobs. */
   #rest(): void {
     const { burst, maxJobs, maxIdleMs } = this.#options;
-    const over = !this.#taking || this.#taken >= maxJobs || (burst && this.#more !== 'yes');
+    const over = !this.#taking || this.#taken >= maxJobs || (burst && !this.#looks);
     if (over) {
       if (this.#running.size === 0) this.end();
       return;
@@ -255,14 +263,14 @@ export class Loop {
   #lookAgain(): void {
     // what was taken from a queue before it became unusable is still among the claims
     for (const place of this.#unusable) this.#claims.add(place);
-    this.#more = 'yes';
+    this.#more = 'perhaps';
     this.#kick();
   }
 
   #lookEverywhere(): void {
     this.#lookedAt = performance.now();
     this.#claims = new Set(this.#store.queues.keys());
-    this.#more = 'yes';
+    this.#more = 'perhaps';
   }
 
   #onTaken(place: number): void {
@@ -285,7 +293,7 @@ export class Loop {
     if (single || reply.probation === 'ahead') this.#probation.ahead = reply.probation === 'ahead';
     if (want > 0 || claims.size > 0) this.#learn(reply);
     // an end may have put other jobs on the queues, after they were found empty
-    else if (reply.answers.length > 0 && this.#more === 'no' && !this.#waits.armed) this.#more = 'yes';
+    else if (reply.answers.length > 0 && this.#more === 'no' && !this.#waits.armed) this.#more = 'perhaps';
     if (reply.jobs.length > 0) await this.#take(reply);
     this.#kick();
   }
@@ -346,7 +354,7 @@ export class Loop {
       this.#exchange.settle(run as Settled);
     }
     // while the slots were full nobody looked; and a job may have put others on the queues
-    if (this.#more === 'no' && (this.#options.burst || !this.#waits.armed)) this.#more = 'yes';
+    if (this.#more === 'no' && (this.#options.burst || !this.#waits.armed)) this.#more = 'perhaps';
     this.#kick();
   }
 
