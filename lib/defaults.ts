@@ -47,7 +47,7 @@ export const DUE_BATCH = 200;
 /** How long overdue an id without a scheduled job is when it is dropped: RQ adds the id before it writes the hash. */
 export const DUE_PATIENCE = 60;
 /** Pub/sub channels of a Redis, up to which a worker looks at all of them at once instead of at each job's own. */
-export const FEW_CHANNELS = 500;
+export const FEW_CHANNELS = 40;
 /** How often a job may be lost to dead workers before it is given up. */
 export const MAX_RECOVERIES = 3;
 /**

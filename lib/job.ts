@@ -27,6 +27,9 @@ import { Watch, type StatusMessage } from './status.ts';
 import type { JobState, Store, Taken } from './store.ts';
 
 const CANCELABLE: ReadonlySet<string> = new Set(['queued', 'started', 'deferred', 'scheduled', 'canceled']);
+/** Milliseconds in which a handle counts as new, and in which its waiter leaves a first look to the messages. */
+const NEW_MS = 20;
+const EARLY_MS = 3;
 const ENDED: ReadonlySet<string> = new Set(['finished', 'failed', 'stopped', 'canceled']);
 
 /**
@@ -43,6 +46,8 @@ export class Job<T = unknown> {
   readonly #store: Store;
   #fields: Fields;
   #status: JobStatus;
+  /** When `status` was seen, by this process' monotonic clock. */
+  readonly #seenAt: number = performance.now();
   #meta: Record<string, unknown> | undefined;
 
   /** Handles are made by `Queue` and by the registries. */
@@ -162,9 +167,15 @@ export class Job<T = unknown> {
     const { timeout } = checkOptions(options, ['timeout'], 'wait');
     const seconds = timeout === undefined ? Infinity : parseDuration(timeout, 'timeout');
     const deadline = performance.now() + seconds * 1000;
+    // of a job that was on its queue a moment ago the next word is most likely a message: reading would come too early
+    let early = !ENDED.has(this.#status) && performance.now() - this.#seenAt < NEW_MS;
     using watch = this.#watch();
     for (;;) {
-      const message = await watch.next(deadline - performance.now());
+      let message = await watch.next(deadline - performance.now());
+      if (message === undefined && early) {
+        early = false;
+        message = await watch.next(Math.min(EARLY_MS, deadline - performance.now()));
+      }
       if (message !== undefined) {
         this.#status = message.status;
         if ('result' in message) return message.result as T;

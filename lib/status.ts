@@ -4,6 +4,10 @@ import { WAIT_RECHECK_MS } from './defaults.ts';
 import type { Keys } from './keys.ts';
 import type { JobStatus } from './record.ts';
 
+/** Milliseconds until channels that nobody listens to any more are left, and the most that are kept till then. */
+const DROP_MS = 200;
+const DROP_MOST = 16;
+
 /** What a transition publishes on `rq:status:<queue>:<job id>`. */
 export interface StatusMessage {
   readonly jobId: string;
@@ -32,6 +36,7 @@ export class StatusFeed {
   #closed = false;
   #restoring = false;
   #dropping: string[] = [];
+  #dropTimer: NodeJS.Timeout | undefined;
 
   constructor(source: Link, keys: Keys) {
     this.#source = source;
@@ -48,12 +53,13 @@ export class StatusFeed {
       listeners.delete(listener);
       if (listeners.size > 0 || this.#listeners.get(channel) !== listeners) return;
       this.#listeners.delete(channel);
-      if (this.#dropping.push(channel) === 1) setImmediate(() => this.#drop());
+      this.#leave(channel);
     };
   }
 
   close(): void {
     this.#closed = true;
+    clearTimeout(this.#dropTimer);
     // who waits looks for itself, and learns that the connection is closed
     for (const channel of this.#listeners.keys()) this.#tell(channel, undefined);
     this.#listeners.clear();
@@ -88,7 +94,15 @@ export class StatusFeed {
     }, 100).unref();
   }
 
+  /** Channels are left together, now and then: a write for each would cost a waiter as much as its subscription. */
+  #leave(channel: string): void {
+    const count = this.#dropping.push(channel);
+    if (count === 1) this.#dropTimer = setTimeout(() => this.#drop(), DROP_MS).unref();
+    else if (count === DROP_MOST) this.#drop();
+  }
+
   #drop(): void {
+    clearTimeout(this.#dropTimer);
     const gone = this.#dropping.filter(channel => !this.#listeners.has(channel));
     this.#dropping = [];
     if (gone.length > 0 && this.#link?.usable) this.#link.redis.unsubscribe(...gone).catch(() => {});
