@@ -9,15 +9,23 @@ interface Waiting<Item, Answer> {
   readonly reject: (error: unknown) => void;
 }
 
-/** Each `add` made before the tick ends goes out with the others, in batches of at most `most` items. */
+/** How heavy a batch may get, and what an item weighs. */
+export interface Weight<Item> {
+  readonly most: number;
+  readonly of: (item: Item) => number;
+}
+
+/** Each `add` made before the tick ends goes out with the others, in batches of at most `most` items, or of a weight. */
 export class Batch<Item, Answer> {
   readonly #most: number;
   readonly #send: Send<Item, Answer>;
+  readonly #weight: Weight<Item> | undefined;
   #waiting: Waiting<Item, Answer>[] = [];
 
-  constructor(most: number, send: Send<Item, Answer>) {
+  constructor(most: number, send: Send<Item, Answer>, weight?: Weight<Item>) {
     this.#most = most;
     this.#send = send;
+    this.#weight = weight;
   }
 
   add(item: Item): Promise<Answer> {
@@ -30,8 +38,15 @@ export class Batch<Item, Answer> {
   #flush(): void {
     const all = this.#waiting;
     this.#waiting = [];
-    for (let first = 0; first < all.length; first += this.#most) {
-      void this.#deliver(all.slice(first, first + this.#most));
+    let first = 0;
+    let heavy = 0;
+    for (const [i, { item }] of all.entries()) {
+      heavy += this.#weight?.of(item) ?? 0;
+      const full = i + 1 - first === this.#most || heavy >= (this.#weight?.most ?? Infinity);
+      if (!full && i + 1 < all.length) continue;
+      void this.#deliver(all.slice(first, i + 1));
+      first = i + 1;
+      heavy = 0;
     }
   }
 

@@ -18,6 +18,8 @@ export const REDIS_URL = 'redis://127.0.0.1:6379';
 export const DEADLINE_MS = 5_000;
 /** Most jobs that one enqueue script adds: few, so that Redis works on some while the caller prepares the next ones. */
 export const ENQUEUE_BATCH = 100;
+/** Characters of jobs' data with which one enqueue script is full. */
+export const ENQUEUE_LENGTH: number = 256 * 1024;
 /** Milliseconds between two looks of a waiter at a job that no message came for. */
 export const WAIT_RECHECK_MS = 5_000;
 

@@ -2,7 +2,7 @@
 import type { Redis } from 'ioredis';
 import { Batch } from './batch.ts';
 import type { Link } from './connection.ts';
-import { ENQUEUE_BATCH, ERRORS_KEPT, ERROR_BYTES, FAILURE_TTL } from './defaults.ts';
+import { ENQUEUE_BATCH, ENQUEUE_LENGTH, ERRORS_KEPT, ERROR_BYTES, FAILURE_TTL } from './defaults.ts';
 import { DuplicateJobError, InvalidJobError, NoSuchJobError, RedisRefusedError } from './errors.ts';
 import { Keys, type QueueKeys } from './keys.ts';
 import { cancel } from './lua/cancel.ts';
@@ -91,7 +91,9 @@ export class Store {
   async enqueue(queue: QueueKeys, job: NewJob): Promise<void> {
     let batch = this.#enqueues.get(queue.name);
     if (batch === undefined) {
-      batch = new Batch(ENQUEUE_BATCH, jobs => this.#enqueueAll(queue, jobs));
+      // the job's data, which is its first field's value, is what may be large
+      const weight = { most: ENQUEUE_LENGTH, of: ({ fields }: NewJob) => fields[1]?.length ?? 0 };
+      batch = new Batch(ENQUEUE_BATCH, jobs => this.#enqueueAll(queue, jobs), weight);
       this.#enqueues.set(queue.name, batch);
     }
     await batch.add(job);

@@ -125,4 +125,19 @@ describe('Batch', () => {
     await expect(batch.add(1)).rejects.toThrow('once');
     expect(await batch.add(2)).toBe(2);
   });
+
+  it('ends a batch with the item that makes it heavy enough', async () => {
+    const sent: (readonly string[])[] = [];
+    const batch = new Batch<string, string>(
+      4,
+      items => {
+        sent.push(items);
+        return Promise.resolve(items);
+      },
+      { most: 5, of: item => item.length },
+    );
+    const items = ['aaa', 'bb', 'c', 'dddddddd', 'e', 'f', 'g', 'h', 'i'];
+    expect(await Promise.all(items.map(item => batch.add(item)))).toEqual(items);
+    expect(sent).toEqual([['aaa', 'bb'], ['c', 'dddddddd'], ['e', 'f', 'g', 'h'], ['i']]);
+  });
 });

@@ -15,7 +15,7 @@ import { Slots } from './slots.ts';
 import { Waits } from './waits.ts';
 
 /** Calls that are under way at a time: while Redis works on one, the worker runs the jobs of the other. */
-const CALLS = 2;
+const CALLS = 3;
 /** Milliseconds between two looks whether suspended work goes on, as in RQ, and whether a queue can be used again. */
 const LOOK_MS = 1_000;
 /** Milliseconds between two looks of an idle worker at its own claims. */
@@ -221,7 +221,7 @@ export class Loop {
     // a worker that is not heard of can't keep its runs either
     if (!this.#hooks.registered() || this.#exchange.full) return 0;
     const { concurrency, maxJobs } = this.#options;
-    // where jobs are known to wait two calls share the slots, so that Redis and the worker are busy at the same time
+    // where jobs are known to wait several calls share the slots, so that Redis and the worker are busy at the same time
     const backlog = this.#more === 'yes';
     if (!backlog && this.#asked > 0) return 0;
     const share = backlog ? Math.ceil(concurrency / CALLS) : concurrency;
