@@ -96,7 +96,7 @@ describe('a worker that is told to stop with SIGTERM', () => {
     const start = () => worker(c, '--concurrency', '5').listening();
     const staying = await Promise.all([start(), start(), start()]);
     // more than they can do, so that a worker that is struck is at work
-    const enqueued = c.enqueue(turns * every * 0.1, { ms: 200, pause: 50 });
+    const enqueued = c.enqueue(turns * every * 0.12, { ms: 200, pause: 50 });
     const killed = new Set<number>();
     const left: Promise<Exit>[] = [];
     for (let turn = 0; turn < turns; turn++) {
@@ -104,7 +104,7 @@ describe('a worker that is told to stop with SIGTERM', () => {
       await sleep(every);
       const [leaving] = staying.splice(c.between(0, staying.length - 1), 1) as [WorkerProcess];
       staying.push(await joining);
-      if (turn % 3 === 2) {
+      if (turn % 3 === 1) {
         killed.add(leaving.pid);
         await c.kill(leaving);
       } else left.push(leaving.end('SIGTERM'));
