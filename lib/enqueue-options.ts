@@ -7,7 +7,7 @@ import { describeCall, toJson, type Json } from './json.ts';
 import { checkFlag, checkJobId, checkOptions, quote } from './options.ts';
 import type { CallRecord } from './record.ts';
 import { retryPlan, type RetryOptions } from './retry-plan.ts';
-import type { NewJob } from './store.ts';
+import type { NewJob } from './new-job.ts';
 
 /** Durations are seconds or strings with a unit (`'5m'`); what is stored is whole seconds. */
 export interface EnqueueOptions {
@@ -57,6 +57,8 @@ export interface EnqueueOptions {
 export interface QueueDefaults {
   readonly timeout: number;
   readonly resultTtl: number | undefined;
+  /** The settings of a job whose call says nothing. */
+  readonly settings: readonly string[];
 }
 
 export const ENQUEUE_OPTIONS: readonly string[] = [
@@ -94,11 +96,16 @@ export function prepare(
   if (!Array.isArray(args)) throw new TypeError(`args must be an array, not ${quote(args)}`);
   const argsJson = toJson(args, 'args');
   if (given === undefined) {
-    const fields = ['data', `[${JSON.stringify(name)},null,${argsJson},{}]`];
-    fields.push('description', describeCall(name, args, NO_KWARGS), 'timeout', String(defaults.timeout));
-    if (defaults.resultTtl !== undefined) fields.push('result_ttl', String(defaults.resultTtl));
     return {
-      job: { id: newId(), enqueueId: '', atFront: false, ttl: 0, fields },
+      job: {
+        id: newId(),
+        enqueueId: '',
+        atFront: false,
+        ttl: 0,
+        data: `[${JSON.stringify(name)},null,${argsJson},{}]`,
+        description: describeCall(name, args, NO_KWARGS),
+        settings: defaults.settings,
+      },
       call: { functionName: name, args, kwargs: NO_KWARGS },
     };
   }
@@ -119,32 +126,33 @@ export function prepare(
     noRetryFor,
     redeliver,
   } = options;
-  const fields = ['data', `[${JSON.stringify(name)},null,${argsJson},${objectJson(kwargs, 'kwargs')}]`];
-  fields.push('description', description ?? describeCall(name, args, kwargs));
+  const data = `[${JSON.stringify(name)},null,${argsJson},${objectJson(kwargs, 'kwargs')}]`;
   const limit = timeout === undefined ? defaults.timeout : storedDuration(timeout, 'timeout');
-  fields.push('timeout', String(limit));
-  if (softTimeout !== undefined) fields.push('soft_timeout', String(softLimit(softTimeout, limit)));
+  const settings = ['timeout', String(limit)];
+  if (softTimeout !== undefined) settings.push('soft_timeout', String(softLimit(softTimeout, limit)));
   const keep = resultTtl === undefined ? defaults.resultTtl : storedTtl(resultTtl, 'resultTtl');
-  if (keep !== undefined) fields.push('result_ttl', String(keep));
-  if (failureTtl !== undefined) fields.push('failure_ttl', String(storedTtl(failureTtl, 'failureTtl')));
+  if (keep !== undefined) settings.push('result_ttl', String(keep));
+  if (failureTtl !== undefined) settings.push('failure_ttl', String(storedTtl(failureTtl, 'failureTtl')));
   const lifetime = ttl === undefined ? -1 : storedDuration(ttl, 'ttl');
   // -1 is what RQ reads an absent ttl as
-  if (lifetime > 0) fields.push('ttl', String(lifetime));
-  if (meta !== undefined) fields.push('meta', objectJson(meta, 'meta'));
+  if (lifetime > 0) settings.push('ttl', String(lifetime));
+  if (meta !== undefined) settings.push('meta', objectJson(meta, 'meta'));
   if (retry !== undefined) {
     const { retriesLeft, intervals } = retryPlan(retry);
-    fields.push('retries_left', String(retriesLeft), 'retry_intervals', JSON.stringify(intervals));
+    settings.push('retries_left', String(retriesLeft), 'retry_intervals', JSON.stringify(intervals));
   }
-  if (retryFor !== undefined) fields.push('retry_for', JSON.stringify(retryFor));
-  if (noRetryFor !== undefined) fields.push('no_retry_for', JSON.stringify(noRetryFor));
-  if (redeliver === false) fields.push('redeliver', '0');
+  if (retryFor !== undefined) settings.push('retry_for', JSON.stringify(retryFor));
+  if (noRetryFor !== undefined) settings.push('no_retry_for', JSON.stringify(noRetryFor));
+  if (redeliver === false) settings.push('redeliver', '0');
   return {
     job: {
       id: jobId ?? newId(),
       enqueueId: jobId === undefined ? '' : randomUUID(),
       atFront,
       ttl: Math.max(lifetime, 0),
-      fields,
+      data,
+      description: description ?? describeCall(name, args, kwargs),
+      settings,
     },
     call: { functionName: name, args, kwargs },
   };
@@ -216,10 +224,11 @@ function softLimit(value: Duration, timeout: number): number {
 
 /** What a queue sets where its options do not. */
 export function queueDefaults(timeout: Duration | undefined, resultTtl: Duration | undefined): QueueDefaults {
-  return {
-    timeout: timeout === undefined ? TIMEOUT : storedDuration(timeout, 'defaultTimeout'),
-    resultTtl: resultTtl === undefined ? undefined : storedTtl(resultTtl, 'defaultResultTtl'),
-  };
+  const limit = timeout === undefined ? TIMEOUT : storedDuration(timeout, 'defaultTimeout');
+  const keep = resultTtl === undefined ? undefined : storedTtl(resultTtl, 'defaultResultTtl');
+  const settings = ['timeout', String(limit)];
+  if (keep !== undefined) settings.push('result_ttl', String(keep));
+  return { timeout: limit, resultTtl: keep, settings };
 }
 
 /** The JSON text of an object, which `meta` and `kwargs` must be. */

@@ -20,6 +20,7 @@ import {
 import { Job } from './job.ts';
 import { Keys, type QueueKeys } from './keys.ts';
 import { checkCount, checkFlag, checkJobId, checkName, checkOptions, quote } from './options.ts';
+import type { NewJob } from './new-job.ts';
 import type { Fields } from './record.ts';
 import { Registry } from './registry.ts';
 import { runNow } from './run-now.ts';
@@ -225,7 +226,7 @@ export class Queue implements AsyncDisposable {
       if (!(error instanceof OutcomeUnknownError)) throw error;
       throw new OutcomeUnknownError(error.message, { cause: error.cause, jobId: job.id });
     }
-    return new Job(this.#store, job.id, new LocalFields(this.name, job.fields));
+    return new Job(this.#store, job.id, new LocalFields(this.name, job));
   }
 
   async #runNow(fn: TaskFunction | string, prepared: Prepared): Promise<Job> {
@@ -238,7 +239,7 @@ export class Queue implements AsyncDisposable {
     const { job } = prepared;
     const status = await runNow(this.#link.redis, this.#store, this.#keys, prepared, fn);
     const fields = await this.#store.fetch(job.id);
-    return new Job(this.#store, job.id, fields ?? new LocalFields(this.name, job.fields, status));
+    return new Job(this.#store, job.id, fields ?? new LocalFields(this.name, job, status));
   }
 }
 
@@ -267,14 +268,14 @@ function withDelay<F extends TaskFunction>(fn: F, queue: () => Queue): Task<F> {
 /** A new job's fields as far as the caller knows them; the times are this process' until `refresh()`. */
 class LocalFields implements Fields {
   readonly #origin: string;
-  readonly #fields: readonly string[];
+  readonly #job: NewJob;
   readonly #status: string;
   readonly #made = Date.now();
 
-  constructor(origin: string, fields: readonly string[], status: string = 'queued') {
+  constructor(origin: string, job: NewJob, status: string = 'queued') {
     this.#status = status;
     this.#origin = origin;
-    this.#fields = fields;
+    this.#job = job;
   }
 
   get(name: string): string | undefined {
@@ -286,10 +287,13 @@ class LocalFields implements Fields {
       case 'created_at':
       case 'enqueued_at':
         return new Date(this.#made).toISOString();
+      case 'data':
+        return this.#job.data;
+      case 'description':
+        return this.#job.description;
       default: {
-        // names and values in turn
-        for (let i = 0; i < this.#fields.length; i += 2)
-          if (this.#fields[i] === name) return this.#fields[i + 1];
+        const { settings } = this.#job;
+        for (let i = 0; i < settings.length; i += 2) if (settings[i] === name) return settings[i + 1];
         return undefined;
       }
     }

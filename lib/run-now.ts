@@ -4,10 +4,11 @@ import type { Redis } from 'ioredis';
 import { LEASE, WATCH_MS } from './defaults.ts';
 import type { TaskFunction } from './functions.ts';
 import type { QueueKeys } from './keys.ts';
+import type { NewJob } from './new-job.ts';
 import type { Ended, Outcome } from './outcome.ts';
 import type { CallRecord } from './record.ts';
 import { Run } from './run.ts';
-import type { NewJob, Store } from './store.ts';
+import type { Store } from './store.ts';
 import { WorkerStore, type Report } from './worker-store.ts';
 
 /**

@@ -20,21 +20,9 @@ import { saveMeta } from './lua/save-meta.ts';
 import type { Fields, JobStatus } from './record.ts';
 import { errorTextOf, toFields } from './record.ts';
 import type { StreamEntry } from './results.ts';
-import type { Argument } from './script.ts';
+import { jobsInGroups, type NewJob } from './new-job.ts';
 import { Sender, type CallKind } from './sender.ts';
 import { StatusFeed } from './status.ts';
-
-/** A job on its way to Redis. */
-export interface NewJob {
-  readonly id: string;
-  /** Tells a resend from a second call where the caller chose the id; '' where the id was generated. */
-  readonly enqueueId: string;
-  readonly atFront: boolean;
-  /** Seconds until a waiting job expires; 0 for never. */
-  readonly ttl: number;
-  /** Name and value of each field beyond those that every job has. */
-  readonly fields: readonly string[];
-}
 
 /** How a job stands. */
 export interface JobState {
@@ -91,8 +79,7 @@ export class Store {
   async enqueue(queue: QueueKeys, job: NewJob): Promise<void> {
     let batch = this.#enqueues.get(queue.name);
     if (batch === undefined) {
-      // the job's data, which is its first field's value, is what may be large
-      const weight = { most: ENQUEUE_LENGTH, of: ({ fields }: NewJob) => fields[1]?.length ?? 0 };
+      const weight = { most: ENQUEUE_LENGTH, of: ({ data }: NewJob) => data.length };
       batch = new Batch(ENQUEUE_BATCH, jobs => this.#enqueueAll(queue, jobs), weight);
       this.#enqueues.set(queue.name, batch);
     }
@@ -106,10 +93,6 @@ export class Store {
   }
 
   async #enqueueAll(queue: QueueKeys, jobs: readonly NewJob[]): Promise<(Promise<void> | undefined)[]> {
-    const rest: Argument[] = [];
-    for (const { id, enqueueId, atFront, ttl, fields } of jobs) {
-      rest.push(id, enqueueId, atFront ? '1' : '0', ttl, fields.length, ...fields);
-    }
     const replies = await this.#sender.send('enqueue', 'repeatable', redis =>
       enqueue.run(redis, {
         keys: { all: this.keys.queues },
@@ -119,9 +102,8 @@ export class Store {
           results_prefix: this.keys.resultsPrefix,
           queue_name: queue.name,
           listed: this.keys.queue(queue.name).list,
-          count: jobs.length,
         },
-        rest,
+        rest: jobsInGroups(jobs),
       }),
     );
     return (replies as unknown[]).map((reply, i) =>

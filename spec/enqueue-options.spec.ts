@@ -15,8 +15,9 @@ const UUID_7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]
 
 /** The fields of a job, as they will stand in its hash. */
 function fieldsOf({ job }: Prepared): Record<string, string> {
-  const fields: Record<string, string> = {};
-  for (let i = 0; i < job.fields.length; i += 2) fields[job.fields[i] ?? ''] = job.fields[i + 1] ?? '';
+  const { data, description, settings } = job;
+  const fields: Record<string, string> = { data, description };
+  for (let i = 0; i < settings.length; i += 2) fields[settings[i] ?? ''] = settings[i + 1] ?? '';
   return fields;
 }
 
@@ -234,11 +235,12 @@ describe('prepare', () => {
     fc.assert(
       fc.property(fc.array(fc.jsonValue()), options, (args, given) => {
         const { job } = prepared(given, args);
-        const names = job.fields.filter((_, i) => i % 2 === 0);
-        expect(job.fields.length % 2).toBe(0);
-        expect(job.fields).not.toContain('');
+        const { data, description, settings } = job;
+        const names = ['data', 'description', ...settings.filter((_, i) => i % 2 === 0)];
+        expect(settings.length % 2).toBe(0);
+        expect([data, description, ...settings]).not.toContain('');
         expect(new Set(names).size).toBe(names.length);
-        expect(names).toEqual(expect.arrayContaining(['data', 'description', 'timeout']));
+        expect(names).toContain('timeout');
         for (const name of ['timeout', 'ttl', 'result_ttl', 'failure_ttl']) {
           expect(fieldsOf(prepared(given, args))[name] ?? '-1').toMatch(/^(-1|\d+)$/);
         }
@@ -256,11 +258,19 @@ describe('checkEnqueueOptions', () => {
 
 describe('queueDefaults', () => {
   it('is RQ’s 180 s, and leaves the result’s time to the worker', () => {
-    expect(queueDefaults(undefined, undefined)).toEqual({ timeout: 180, resultTtl: undefined });
+    expect(queueDefaults(undefined, undefined)).toEqual({
+      timeout: 180,
+      resultTtl: undefined,
+      settings: ['timeout', '180'],
+    });
   });
 
   it('reads durations', () => {
-    expect(queueDefaults('5m', 0)).toEqual({ timeout: 300, resultTtl: 0 });
+    expect(queueDefaults('5m', 0)).toEqual({
+      timeout: 300,
+      resultTtl: 0,
+      settings: ['timeout', '300', 'result_ttl', '0'],
+    });
   });
 
   it('names the option it refuses', () => {
