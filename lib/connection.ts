@@ -103,6 +103,11 @@ export class Link {
     return new Link(this.redis.duplicate(OWN), true, { deadlineMs: this.deadlineMs, ...options });
   }
 
+  /** Which Redis and database this is, as far as its options tell: the names of this machine are one. */
+  get place(): string {
+    return `${this.address.replace(/^(localhost|::1|0\.0\.0\.0):/, '127.0.0.1:')}/${this.redis.options.db ?? 0}`;
+  }
+
   get usable(): boolean {
     // a link that broke this moment says that it is ready until its end is told
     return !this.#closed && this.redis.status === 'ready' && this.redis.stream.writable;

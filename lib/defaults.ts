@@ -44,8 +44,10 @@ export const SWEEP_BATCH = 200;
 /** Milliseconds between two looks whether a run exceeds its timeout. */
 export const WATCH_MS = 100;
 /** Milliseconds between two looks at the scheduled jobs, and the most of a queue that one script queues. */
-export const DUE_MS = 1_000;
+export const DUE_MS = 500;
 export const DUE_BATCH = 200;
+/** Most dependents that one script queues. */
+export const RELEASE_BATCH = 200;
 /** How long overdue an id without a scheduled job is when it is dropped: RQ adds the id before it writes the hash. */
 export const DUE_PATIENCE = 60;
 /** Pub/sub channels of a Redis, up to which a worker looks at all of them at once instead of at each job's own. */

@@ -1,13 +1,12 @@
-/** How one job is queued: the options of `enqueue` and `task`, checked and turned into a job's fields. */
-import { randomFillSync, randomUUID } from 'node:crypto';
-import { v7 as uuid } from 'uuid';
+/** How one job is queued: the options of `enqueue` and `task`, and their checks. */
 import { TIMEOUT } from './defaults.ts';
+import type { DependsOn } from './dependency.ts';
 import { storedDuration, storedTtl, type Duration } from './duration.ts';
-import { describeCall, toJson, type Json } from './json.ts';
+import { toJson } from './json.ts';
 import { checkFlag, checkJobId, checkOptions, quote } from './options.ts';
-import type { CallRecord } from './record.ts';
+import type { References } from './reference.ts';
+import { repeatPlan, type RepeatOptions } from './repeat-plan.ts';
 import { retryPlan, type RetryOptions } from './retry-plan.ts';
-import type { NewJob } from './new-job.ts';
 
 /** Durations are seconds or strings with a unit (`'5m'`); what is stored is whole seconds. */
 export interface EnqueueOptions {
@@ -51,6 +50,13 @@ export interface EnqueueOptions {
    * retries. `true` by default.
    */
   readonly redeliver?: boolean;
+  /**
+   * Jobs that have to finish before this one is queued, as the jobs among its arguments have to. One that is not there any
+   * more counts as finished, as in RQ.
+   */
+  readonly dependsOn?: DependsOn;
+  /** How often it runs again after it finished, and when; not at all by default. Its dependents wait for the first time only. */
+  readonly repeat?: RepeatOptions;
 }
 
 /** What a queue sets for jobs whose call does not. */
@@ -76,102 +82,11 @@ export const ENQUEUE_OPTIONS: readonly string[] = [
   'retryFor',
   'noRetryFor',
   'redeliver',
+  'dependsOn',
+  'repeat',
 ];
 
-/** A job as it will be stored, and the call in it. */
-export interface Prepared {
-  readonly job: NewJob;
-  readonly call: CallRecord;
-}
-
-const NO_KWARGS: Readonly<Record<string, Json>> = {};
-
-/** @throws {TypeError | RangeError} for anything that can't be stored; nothing is sent then. */
-export function prepare(
-  name: string,
-  args: readonly unknown[],
-  given: EnqueueOptions | undefined,
-  defaults: QueueDefaults,
-): Prepared {
-  if (!Array.isArray(args)) throw new TypeError(`args must be an array, not ${quote(args)}`);
-  const argsJson = toJson(args, 'args');
-  if (given === undefined) {
-    return {
-      job: {
-        id: newId(),
-        enqueueId: '',
-        atFront: false,
-        ttl: 0,
-        data: `[${JSON.stringify(name)},null,${argsJson},{}]`,
-        description: describeCall(name, args, NO_KWARGS),
-        settings: defaults.settings,
-      },
-      call: { functionName: name, args, kwargs: NO_KWARGS },
-    };
-  }
-  const options = checkEnqueueOptions(given);
-  const {
-    jobId,
-    timeout,
-    softTimeout,
-    ttl,
-    resultTtl,
-    failureTtl,
-    description,
-    meta,
-    kwargs = NO_KWARGS,
-    atFront = false,
-    retry,
-    retryFor,
-    noRetryFor,
-    redeliver,
-  } = options;
-  const data = `[${JSON.stringify(name)},null,${argsJson},${objectJson(kwargs, 'kwargs')}]`;
-  const limit = timeout === undefined ? defaults.timeout : storedDuration(timeout, 'timeout');
-  const settings = ['timeout', String(limit)];
-  if (softTimeout !== undefined) settings.push('soft_timeout', String(softLimit(softTimeout, limit)));
-  const keep = resultTtl === undefined ? defaults.resultTtl : storedTtl(resultTtl, 'resultTtl');
-  if (keep !== undefined) settings.push('result_ttl', String(keep));
-  if (failureTtl !== undefined) settings.push('failure_ttl', String(storedTtl(failureTtl, 'failureTtl')));
-  const lifetime = ttl === undefined ? -1 : storedDuration(ttl, 'ttl');
-  // -1 is what RQ reads an absent ttl as
-  if (lifetime > 0) settings.push('ttl', String(lifetime));
-  if (meta !== undefined) settings.push('meta', objectJson(meta, 'meta'));
-  if (retry !== undefined) {
-    const { retriesLeft, intervals } = retryPlan(retry);
-    settings.push('retries_left', String(retriesLeft), 'retry_intervals', JSON.stringify(intervals));
-  }
-  if (retryFor !== undefined) settings.push('retry_for', JSON.stringify(retryFor));
-  if (noRetryFor !== undefined) settings.push('no_retry_for', JSON.stringify(noRetryFor));
-  if (redeliver === false) settings.push('redeliver', '0');
-  return {
-    job: {
-      id: jobId ?? newId(),
-      enqueueId: jobId === undefined ? '' : randomUUID(),
-      atFront,
-      ttl: Math.max(lifetime, 0),
-      data,
-      description: description ?? describeCall(name, args, kwargs),
-      settings,
-    },
-    call: { functionName: name, args, kwargs },
-  };
-}
-
-// random bytes for 256 ids at a time: a call for each id would cost more than the rest of it
-const random = Buffer.alloc(16 * 256);
-let used = random.length;
-
-function newId(): string {
-  if (used === random.length) {
-    randomFillSync(random);
-    used = 0;
-  }
-  used += 16;
-  return uuid({ random: random.subarray(used - 16, used) });
-}
-
-/** Checks what can be checked without a call; `prepare` and `task` share it. */
+/** Checks what can be checked without a call and without a queue; `prepare` and `task` share it. */
 export function checkEnqueueOptions(given: EnqueueOptions): EnqueueOptions {
   const options = checkOptions(given, ENQUEUE_OPTIONS, 'enqueue');
   const { jobId, timeout, softTimeout, ttl, resultTtl, failureTtl, description, atFront, retry } = options;
@@ -187,6 +102,7 @@ export function checkEnqueueOptions(given: EnqueueOptions): EnqueueOptions {
   }
   if (atFront !== undefined) checkFlag(atFront, 'atFront');
   if (retry !== undefined) retryPlan(retry);
+  if (options.repeat !== undefined) repeatPlan(options.repeat);
   for (const name of ['retryFor', 'noRetryFor'] as const) {
     if (options[name] === undefined) continue;
     checkErrorNames(options[name], name);
@@ -211,7 +127,7 @@ function checkErrorNames(names: unknown, what: string): void {
 }
 
 /** Seconds until a job's signal is aborted as a notice. */
-function softLimit(value: Duration, timeout: number): number {
+export function softLimit(value: Duration, timeout: number): number {
   const seconds = storedDuration(value, 'softTimeout');
   if (seconds === -1) throw new RangeError('softTimeout must be at least 1 second, not -1: leave it out');
   if (timeout !== -1 && seconds >= timeout) {
@@ -232,9 +148,9 @@ export function queueDefaults(timeout: Duration | undefined, resultTtl: Duration
 }
 
 /** The JSON text of an object, which `meta` and `kwargs` must be. */
-export function objectJson(value: unknown, what: string): string {
+export function objectJson(value: unknown, what: string, references?: References): string {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new TypeError(`${what} must be an object, not ${quote(value)}`);
   }
-  return toJson(value, what);
+  return toJson(value, what, references);
 }

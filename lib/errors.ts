@@ -1,4 +1,5 @@
 /** Every error the library raises on purpose: one base class, each with a stable `code`. */
+import type { JobStatus } from './record.ts';
 
 /** The base of all errors below. Branch on `code` (stable across versions) or on the class, never on the message. */
 export class RqError extends Error {
@@ -93,6 +94,39 @@ export class DuplicateJobError extends JobError {
   }
 }
 
+/** A job waits, be it through other jobs, for one that can't finish any more unless somebody brings it back; or takes its result. */
+export class DependencyFailedError extends JobError {
+  /** The job that did not finish: the root of the trouble. */
+  readonly dependencyId: string;
+  readonly status: JobStatus | 'gone';
+  /** What it threw, where it failed. */
+  readonly remote: RemoteError | undefined;
+
+  constructor(jobId: string, dependencyId: string, status: JobStatus | 'gone', remote?: RemoteError) {
+    const how = status === 'failed' ? 'failed' : status === 'gone' ? 'is gone' : `is ${status}`;
+    const what = `needs job ${dependencyId}, which ${how}`;
+    const said = remote === undefined ? '' : ` (${saidOf(remote)})`;
+    super('RQ_DEPENDENCY_FAILED', jobId, `Job ${jobId} ${what}${said}`);
+    this.dependencyId = dependencyId;
+    this.status = status;
+    this.remote = remote;
+  }
+}
+
+/** A job that was to wait for one that waits for it. */
+export class DependencyCycleError extends JobError {
+  readonly dependencyId: string;
+
+  constructor(jobId: string, dependencyId: string) {
+    super(
+      'RQ_DEPENDENCY_CYCLE',
+      jobId,
+      `Job ${jobId} can't wait for job ${dependencyId}, which waits for it already`,
+    );
+    this.dependencyId = dependencyId;
+  }
+}
+
 /** What was asked is not possible in the state the job is in, such as requeueing one that runs. */
 export class InvalidJobOperationError extends JobError {
   constructor(jobId: string, message: string) {
@@ -108,14 +142,17 @@ export interface RemoteError {
   readonly stack: string;
 }
 
+function saidOf({ name, message }: RemoteError): string {
+  return message === '' ? name : `${name}: ${message}`;
+}
+
 /** The job failed: its function threw, it ran out of time, or it could not be run at all. */
 export class JobFailedError extends JobError {
   /** Name, message and stack of the error, as the worker stored it. */
   readonly remote: RemoteError;
 
   constructor(jobId: string, remote: RemoteError) {
-    const said = remote.message === '' ? remote.name : `${remote.name}: ${remote.message}`;
-    super('RQ_JOB_FAILED', jobId, `Job ${jobId} failed: ${said}`);
+    super('RQ_JOB_FAILED', jobId, `Job ${jobId} failed: ${saidOf(remote)}`);
     this.remote = remote;
   }
 }

@@ -10,7 +10,7 @@ export type TaskFunction = (...args: any[]) => unknown;
 export type FunctionTable = ReadonlyMap<string, TaskFunction>;
 
 /** How a function is queued unless a call says otherwise. */
-export interface TaskOptions extends Omit<EnqueueOptions, 'jobId' | 'kwargs'> {
+export interface TaskOptions extends Omit<EnqueueOptions, 'jobId' | 'kwargs' | 'dependsOn'> {
   /** The name that jobs call the function by: stable where a bundler renames. The function's own by default. */
   readonly name?: string;
   /** Name of the queue that `delay` uses; `default` by default. */
@@ -24,7 +24,7 @@ const TASKS: WeakMap<TaskFunction, TaskOptions> = (shared[SHARED] ??= new WeakMa
 const TASK_OPTIONS = [
   'name',
   'queue',
-  ...ENQUEUE_OPTIONS.filter(name => name !== 'jobId' && name !== 'kwargs'),
+  ...ENQUEUE_OPTIONS.filter(name => !['jobId', 'kwargs', 'dependsOn'].includes(name)),
 ];
 const FUNCTION_NAME = /^[^\s\u0000-\u001f\u007f-\u009f]{1,256}$/;
 

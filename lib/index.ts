@@ -1,20 +1,37 @@
 /** The public names, and nothing else. */
+export type {
+  Arg,
+  Args,
+  Chain,
+  ChainJob,
+  ChainStep,
+  EnqueueCall,
+  EnqueueRest,
+  ResultOf,
+} from './arguments.ts';
 export type { ConnectionOption } from './connection.ts';
 export { CurrentJob, getCurrentJob } from './current-job.ts';
+export type { Task } from './delay.ts';
+export type { Dependencies, DependsOn } from './dependency.ts';
 export type { Duration } from './duration.ts';
 export type { EnqueueOptions } from './enqueue-options.ts';
 export * from './errors.ts';
 export type { FunctionSource, TaskFunction, TaskOptions } from './functions.ts';
-export { Job } from './job.ts';
+export { Group, type GroupCounts } from './group.ts';
+export { Job, type CancelOptions } from './job.ts';
 export type { Json } from './json.ts';
-export { Queue, task } from './queue.ts';
-export type { EnqueueCall, EnqueueRest, QueueOptions, ResultOf, Task } from './queue.ts';
+export { Queue } from './queue.ts';
+export type { QueueOptions } from './queue.ts';
+export type { Reference } from './reference.ts';
+export type { RepeatOptions } from './repeat-plan.ts';
 export type { JobStatus } from './record.ts';
 export type { JobResult } from './results.ts';
 export { NonRetryableError, Retry } from './retry.ts';
 export type { RetryOptions } from './retry-plan.ts';
 export { Registry } from './registry.ts';
 export type { StatusMessage } from './status.ts';
+export { ScheduledRegistry } from './scheduled-registry.ts';
+export { task } from './task.ts';
 export { VERSION } from './version.ts';
 export { loadFunctions } from './worker/load.ts';
 export type { JobEndEvent, JobEvent, JobFailedEvent, WorkerEvents } from './worker/events.ts';

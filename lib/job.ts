@@ -2,6 +2,7 @@
 import { parseDuration, type Duration } from './duration.ts';
 import { objectJson } from './enqueue-options.ts';
 import {
+  DependencyFailedError,
   InvalidJobError,
   InvalidJobOperationError,
   JobCanceledError,
@@ -21,6 +22,7 @@ import {
   type Fields,
   type JobStatus,
 } from './record.ts';
+import { brand, type Reference, type Stands } from './reference.ts';
 import { parseErrorText } from './remote-error.ts';
 import { resultsOf, type JobResult } from './results.ts';
 import { Watch, type StatusMessage } from './status.ts';
@@ -30,7 +32,19 @@ const CANCELABLE: ReadonlySet<string> = new Set(['queued', 'started', 'deferred'
 /** Milliseconds in which a handle counts as new, and in which its waiter leaves a first look to the messages. */
 const NEW_MS = 20;
 const EARLY_MS = 3;
+/** Milliseconds between two looks of a waiter at a job that waits for others. */
+const DEFERRED_MS = 500;
 const ENDED: ReadonlySet<string> = new Set(['finished', 'failed', 'stopped', 'canceled']);
+
+export interface CancelOptions {
+  /**
+   * Whether the jobs that wait for this one wait for it no more, as in RQ. One that takes its result fails then. By
+   * default they wait on, as it may be requeued.
+   */
+  readonly enqueueDependents?: boolean;
+  /** Whether the jobs that wait for it, be it through others, are canceled as well. Default: false. */
+  readonly cancelDependents?: boolean;
+}
 
 /**
  * A job in Redis. Its fields are those of RQ, as they were when this handle was made or last refreshed; methods ask Redis.
@@ -41,7 +55,7 @@ const ENDED: ReadonlySet<string> = new Set(['finished', 'failed', 'stopped', 'ca
  * const job = await q.enqueue(sum, [[42, 43]]);
  * console.log(await job.wait({ timeout: '30s' })); // 85
  */
-export class Job<T = unknown> {
+export class Job<T = unknown> implements Reference {
   readonly id: string;
   readonly #store: Store;
   #fields: Fields;
@@ -50,12 +64,21 @@ export class Job<T = unknown> {
   readonly #seenAt: number = performance.now();
   #meta: Record<string, unknown> | undefined;
 
+  static {
+    brand(Job.prototype);
+  }
+
   /** Handles are made by `Queue` and by the registries. */
   constructor(store: Store, id: string, fields: Fields) {
     this.#store = store;
     this.id = id;
     this.#fields = fields;
     this.#status = statusOf(fields) ?? 'queued';
+  }
+
+  /** As an argument of another job it stands for its result. */
+  get standsFor(): Stands {
+    return { ids: [this.id], list: false, home: this.#store.home };
   }
 
   /** Name of the queue it was put on. */
@@ -146,7 +169,8 @@ export class Job<T = unknown> {
 
   /**
    * What came of the job, as Redis knows it now: `undefined` while it has not ended, the value once it finished. Rejects
-   * once it failed (`JobFailedError`), was stopped or canceled, or is gone: so a polling loop ends with the job.
+   * once it failed (`JobFailedError`), was stopped or canceled, is gone, or waits for a job that did (`DependencyFailedError`):
+   * so a polling loop ends with the job.
    */
   get result(): Promise<T | undefined> {
     const result = this.#result();
@@ -156,22 +180,35 @@ export class Job<T = unknown> {
   }
 
   async #result(): Promise<T | undefined> {
-    return this.#outcome(await this.#state())?.value;
+    const state = await this.#state();
+    await this.#checkRoot(state);
+    return this.#outcome(state)?.value;
+  }
+
+  /** @throws {DependencyFailedError} where the job is deferred, and will be until somebody brings another one back. */
+  async #checkRoot({ root }: JobState): Promise<void> {
+    if (root === undefined) return;
+    const state = await this.#store.state(root.id);
+    const remote = state?.status === 'failed' ? parseErrorText(state.error ?? '') : undefined;
+    throw new DependencyFailedError(this.id, root.id, root.status, remote);
   }
 
   /**
    * What came of the job, once it has ended: told by Redis, not polled. Rejects as `result` does.
-   * @throws {WaitTimeoutError} where it has not ended within `timeout`, without end by default.
+   * @throws {WaitTimeoutError} where it has not ended within `timeout`, without end by default; the reason of `signal`.
    */
-  async wait(options?: { readonly timeout?: Duration }): Promise<T> {
-    const { timeout } = checkOptions(options, ['timeout'], 'wait');
+  async wait(options?: { readonly timeout?: Duration; readonly signal?: AbortSignal }): Promise<T> {
+    const { timeout, signal } = checkOptions(options, ['timeout', 'signal'], 'wait');
     const seconds = timeout === undefined ? Infinity : parseDuration(timeout, 'timeout');
     const deadline = performance.now() + seconds * 1000;
     // of a job that was on its queue a moment ago the next word is most likely a message: reading would come too early
     let early = !ENDED.has(this.#status) && performance.now() - this.#seenAt < NEW_MS;
     using watch = this.#watch();
     for (;;) {
-      let message = await watch.next(deadline - performance.now());
+      // nothing is said to a job that waits for one that failed: so it looks more often
+      const patience = this.#status === 'deferred' ? DEFERRED_MS : Infinity;
+      let message = await watch.next(Math.min(patience, deadline - performance.now()), signal);
+      signal?.throwIfAborted();
       if (message === undefined && early) {
         early = false;
         message = await watch.next(Math.min(EARLY_MS, deadline - performance.now()));
@@ -181,7 +218,9 @@ export class Job<T = unknown> {
         if ('result' in message) return message.result as T;
         if (!ENDED.has(message.status)) continue;
       }
-      const outcome = this.#outcome(await this.#state());
+      const state = await this.#state();
+      await this.#checkRoot(state);
+      const outcome = this.#outcome(state);
       if (outcome !== undefined) return outcome.value;
       if (performance.now() >= deadline) throw new WaitTimeoutError(this.id, seconds, this.#status);
     }
@@ -239,14 +278,42 @@ export class Job<T = unknown> {
    * and what that still gives is dropped. Canceling twice is allowed.
    * @throws {InvalidJobOperationError} where it has ended otherwise; {NoSuchJobError} where it is gone.
    */
-  async cancel(): Promise<void> {
-    const taken = await this.#store.cancel(this.id, this.origin);
+  async cancel(options?: CancelOptions): Promise<void> {
+    const { enqueueDependents = false, cancelDependents = false } = checkOptions(
+      options,
+      ['enqueueDependents', 'cancelDependents'],
+      'cancel',
+    );
+    const release = checkFlag(enqueueDependents, 'enqueueDependents');
+    if (checkFlag(cancelDependents, 'cancelDependents')) {
+      if (release) throw new TypeError('enqueueDependents and cancelDependents exclude each other');
+      return this.#cancelAll();
+    }
+    const taken = await this.#store.cancel(this.id, this.origin, release);
     if (taken.was === 'gone') throw new NoSuchJobError(this.id);
     if (!CANCELABLE.has(taken.was)) {
       throw new InvalidJobOperationError(this.id, `Job ${this.id} can't be canceled: it is ${taken.was}`);
     }
     this.#status = 'canceled';
     await this.#interrupt(taken);
+  }
+
+  /** From the top down, so that none of them starts meanwhile; what has ended, or is gone, is passed over. */
+  async #cancelAll(): Promise<void> {
+    await this.cancel();
+    const seen = new Set([this.id]);
+    let level = [this.id];
+    while (level.length > 0) {
+      const below = (await Promise.all(level.map(id => this.#store.dependents(id)))).flat();
+      level = below.filter(id => !seen.has(id) && seen.add(id));
+      const taken = await Promise.all(level.map(id => this.#store.cancel(id, this.origin, false)));
+      await Promise.all(taken.map(one => this.#interrupt(one)));
+    }
+  }
+
+  /** Ids of the jobs that wait for this one, in no order. */
+  async getDependentIds(): Promise<string[]> {
+    return this.#store.dependents(this.id);
   }
 
   /**

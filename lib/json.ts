@@ -1,17 +1,18 @@
 /** JSON and nothing else: what may travel as an argument, a keyword argument, meta or a result. */
 import { DESCRIPTION_LENGTH, JSON_DEPTH } from './defaults.ts';
+import { isReference, type References } from './reference.ts';
 
 /** What arguments, results and meta are made of. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };
 
 /**
- * The JSON text of a value.
+ * The JSON text of a value. With `references`, jobs may stand in it for their results, and are noted there.
  * @throws {TypeError} naming the path and the kind of the first thing that is not JSON, such as `args[1].when is a Date`.
  */
-export function toJson(value: unknown, path: string): string {
-  const flaw = findFlaw(value, []);
+export function toJson(value: unknown, path: string, references?: References): string {
+  const flaw = findFlaw(value, [], references);
   if (flaw !== undefined) throw new TypeError(`${path}${flaw.path} ${flaw.what}`);
-  return JSON.stringify(value);
+  return references === undefined ? JSON.stringify(value) : references.stringify(value);
 }
 
 /** What is not JSON, and where: the path is put together on the way out, so that a value without a flaw costs none. */
@@ -20,7 +21,7 @@ interface Flaw {
   readonly what: string;
 }
 
-function findFlaw(value: unknown, above: object[]): Flaw | undefined {
+function findFlaw(value: unknown, above: object[], references?: References): Flaw | undefined {
   switch (typeof value) {
     case 'string':
     case 'boolean':
@@ -41,16 +42,21 @@ function findFlaw(value: unknown, above: object[]): Flaw | undefined {
   above.push(value);
   if (Array.isArray(value)) {
     for (let i = 0; i < value.length; i++) {
-      const flaw = findFlaw(value[i], above);
+      const flaw = findFlaw(value[i], above, references);
       if (flaw !== undefined) return { path: `[${i}]${flaw.path}`, what: flaw.what };
     }
   } else {
     const prototype: unknown = Object.getPrototypeOf(value);
     if (prototype !== Object.prototype && prototype !== null && !isForeignPlain(prototype)) {
+      if (references !== undefined && isReference(value)) {
+        above.pop();
+        const flaw = references.add(value);
+        return flaw === undefined ? undefined : { path: '', what: flaw };
+      }
       return { path: '', what: `is ${kindOf(value)}, which is not JSON` };
     }
     for (const name of Object.keys(value)) {
-      const flaw = findFlaw((value as Record<string, unknown>)[name], above);
+      const flaw = findFlaw((value as Record<string, unknown>)[name], above, references);
       if (flaw !== undefined) return { path: `${member(name)}${flaw.path}`, what: flaw.what };
     }
   }
@@ -103,6 +109,9 @@ export function describeCall(
         return text.length <= DESCRIPTION_LENGTH;
       });
       put(']');
+    } else if (isReference(item)) {
+      const { ids, list } = item.standsFor;
+      put(list ? `[${ids.map(id => `job ${id}`).join(', ')}]` : `job ${ids[0] ?? ''}`);
     } else if (typeof item === 'object' && item !== null) {
       put('{');
       Object.entries(item).every(([key, inner], i) => {

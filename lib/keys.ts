@@ -34,6 +34,10 @@ export class Keys {
   readonly suspended: string;
   /** Set of the keys of all workers. */
   readonly workers: string;
+  /** Set of the names of all groups. */
+  readonly groups: string;
+  /** Ours: hash of the jobs whose dependents are being released, id to how it ended; their sets are this, a colon and the id. */
+  readonly releasing: string;
   /** A job's hash is this and its id. */
   readonly jobPrefix: string;
   /** A queue's list, and its deferred registry, are these and its name: for jobs of queues that a script was not given. */
@@ -59,6 +63,8 @@ export class Keys {
     this.queues = `${prefix}:queues`;
     this.suspended = `${prefix}:suspended`;
     this.workers = `${prefix}:workers`;
+    this.groups = `${prefix}:groups`;
+    this.releasing = `${prefix}:releasing`;
     this.jobPrefix = `${prefix}:job:`;
     this.listPrefix = `${prefix}:queue:`;
     this.deferredPrefix = `${prefix}:deferred:`;

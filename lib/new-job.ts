@@ -13,7 +13,25 @@ export interface NewJob {
   readonly description: string;
   /** Name and value of each further field: alike for most jobs that are queued together. */
   readonly settings: readonly string[];
+  /** '' for now; unix seconds; or `+` and seconds from now, by Redis' clock. */
+  readonly due: string;
+  /** Name of the group it belongs to; '' for none. */
+  readonly group: string;
+  /** Ids of the jobs it waits for, those first that are arguments; and how many these are. */
+  readonly dependencies: readonly string[];
+  readonly results: number;
 }
+
+/** What most jobs have in common. */
+export const PLAIN = {
+  enqueueId: '',
+  atFront: false,
+  ttl: 0,
+  due: '',
+  group: '',
+  dependencies: [],
+  results: 0,
+} as const;
 
 /** Jobs as the script takes them: neighbours that are alike share what they have in common. */
 export function jobsInGroups(jobs: readonly NewJob[]): Argument[] {
@@ -22,14 +40,17 @@ export function jobsInGroups(jobs: readonly NewJob[]): Argument[] {
   let last: NewJob | undefined;
   for (const job of jobs) {
     const keyed = job.enqueueId !== '';
+    const waits = job.dependencies.length > 0;
     if (last !== undefined && alike(last, job)) all[counted] = (all[counted] as number) + 1;
     else {
       counted = all.length;
-      all.push(1, job.atFront ? '1' : '0', job.ttl, keyed ? '1' : '0', job.settings.length);
+      all.push(1, job.atFront ? '1' : '0', job.ttl, keyed ? '1' : '0', job.due, job.group, waits ? '1' : '0');
+      all.push(job.settings.length);
       for (const text of job.settings) all.push(text);
     }
     all.push(job.id, job.data, job.description);
     if (keyed) all.push(job.enqueueId);
+    if (waits) all.push(job.results, job.dependencies.length, ...job.dependencies);
     last = job;
   }
   return all;
@@ -37,6 +58,8 @@ export function jobsInGroups(jobs: readonly NewJob[]): Argument[] {
 
 function alike(one: NewJob, other: NewJob): boolean {
   if (one.atFront !== other.atFront || one.ttl !== other.ttl) return false;
+  if (one.due !== other.due || one.group !== other.group) return false;
+  if (one.dependencies.length > 0 !== other.dependencies.length > 0) return false;
   if ((one.enqueueId === '') !== (other.enqueueId === '')) return false;
   if (one.settings === other.settings) return true;
   if (one.settings.length !== other.settings.length) return false;

@@ -23,8 +23,8 @@ export interface Ended {
   /** Whether the result is short enough to go with the status message. */
   readonly publish: boolean;
   /**
-   * What follows a failure: `plan`, the retries that the job's hash holds; `never`; or `<seconds>/<most>`, a run after so
-   * many seconds unless it has asked so often already. '' for other ends.
+   * What follows. After a failure: `plan`, the retries that the job's hash holds; `never`; or `<seconds>/<most>`, a run after so
+   * many seconds unless it has asked so often already. `repeat` where a job that finished may run again. '' for other ends.
    */
   readonly again: string;
   /** What was thrown, where it did not finish. */

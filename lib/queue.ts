@@ -1,14 +1,20 @@
 /** A queue: where jobs are put and looked up. */
+import { randomUUID } from 'node:crypto';
+import type {
+  Chain,
+  ChainJob,
+  ChainStep,
+  EnqueueCall,
+  EnqueueRest,
+  JobOf,
+  ResultOf,
+  ResultsOf,
+} from './arguments.ts';
 import { Link, type ConnectionOption } from './connection.ts';
 import { QUEUE } from './defaults.ts';
 import type { Duration } from './duration.ts';
-import {
-  prepare,
-  queueDefaults,
-  type EnqueueOptions,
-  type Prepared,
-  type QueueDefaults,
-} from './enqueue-options.ts';
+import { withDelay, type Task } from './delay.ts';
+import { queueDefaults, type EnqueueOptions, type QueueDefaults } from './enqueue-options.ts';
 import { InvalidJobError, OutcomeUnknownError } from './errors.ts';
 import {
   functionName,
@@ -17,41 +23,20 @@ import {
   type TaskFunction,
   type TaskOptions,
 } from './functions.ts';
+import { Group } from './group.ts';
 import { Job } from './job.ts';
 import { Keys, type QueueKeys } from './keys.ts';
 import { checkCount, checkFlag, checkJobId, checkName, checkOptions, quote } from './options.ts';
+import { prepare, type Prepared } from './prepare.ts';
+import { Pending } from './reference.ts';
+import { LocalFields } from './local-fields.ts';
 import type { NewJob } from './new-job.ts';
-import type { Fields } from './record.ts';
+import type { JobStatus } from './record.ts';
 import { Registry } from './registry.ts';
 import { runNow } from './run-now.ts';
+import { dueAt, dueIn, type DueIn } from './schedule.ts';
+import { ScheduledRegistry } from './scheduled-registry.ts';
 import { Store } from './store.ts';
-
-/** What a job's handle gives for what its function gives: nothing becomes `null`, as in JSON. */
-export type ResultOf<F extends TaskFunction> = Nullish<Awaited<ReturnType<F>>>;
-type Nullish<T> = T extends undefined | void ? null : T;
-
-/** The arguments of a function, all but the last where that is given as `kwargs`. */
-type AllButLast<A extends readonly unknown[]> = A extends [...infer Rest, unknown] ? Rest : never;
-type WithKwargs = EnqueueOptions & { readonly kwargs: Readonly<Record<string, unknown>> };
-
-/** What follows a function in a call of `enqueue`. */
-export type EnqueueRest<F> = F extends TaskFunction
-  ? [] extends Parameters<F>
-    ? | [args?: Parameters<F>, options?: EnqueueOptions]
-      | [args: AllButLast<Parameters<F>>, options: WithKwargs]
-    : [args: Parameters<F>, options?: EnqueueOptions] | [args: AllButLast<Parameters<F>>, options: WithKwargs]
-  : [args?: readonly unknown[], options?: EnqueueOptions];
-
-/** A call of `enqueueMany`: a function or its name, its arguments, its options. */
-export type EnqueueCall<F> = readonly [fn: F, ...rest: EnqueueRest<F>];
-
-type JobOf<F> = Job<F extends TaskFunction ? ResultOf<F> : unknown>;
-
-/** A function that knows how it is queued. */
-export type Task<F extends TaskFunction> = F & {
-  /** Enqueues a call of the function. */
-  readonly delay: (...args: Parameters<F>) => Promise<Job<ResultOf<F>>>;
-};
 
 export interface QueueOptions {
   /**
@@ -85,7 +70,7 @@ export class Queue implements AsyncDisposable {
   readonly finishedRegistry: Registry;
   readonly failedRegistry: Registry;
   readonly deferredRegistry: Registry;
-  readonly scheduledRegistry: Registry;
+  readonly scheduledRegistry: ScheduledRegistry;
   readonly canceledRegistry: Registry;
   readonly #link: Link;
   readonly #store: Store;
@@ -111,7 +96,7 @@ export class Queue implements AsyncDisposable {
     this.finishedRegistry = new Registry(this.#store, this.#keys, 'finished');
     this.failedRegistry = new Registry(this.#store, this.#keys, 'failed');
     this.deferredRegistry = new Registry(this.#store, this.#keys, 'deferred');
-    this.scheduledRegistry = new Registry(this.#store, this.#keys, 'scheduled');
+    this.scheduledRegistry = new ScheduledRegistry(this.#store, this.#keys);
     this.canceledRegistry = new Registry(this.#store, this.#keys, 'canceled');
   }
 
@@ -139,23 +124,98 @@ export class Queue implements AsyncDisposable {
     if (!Array.isArray(calls))
       throw new TypeError(`enqueueMany needs an array of calls, not ${quote(calls)}`);
     const prepared = (calls as readonly unknown[]).map((call, i) => {
-      if (!Array.isArray(call))
-        throw new TypeError(`calls[${i}] must be [fn, args?, options?], not ${quote(call)}`);
-      const [fn, args, options] = call as [
-        TaskFunction | string,
-        args?: readonly unknown[],
-        options?: EnqueueOptions,
-      ];
+      const [fn, args, options] = checkCall(call, i);
       return { fn, it: this.#prepare(fn, args, options) };
     });
     const jobs = await Promise.all(prepared.map(({ fn, it }) => this.#put(fn, it)));
     return jobs as { -readonly [I in keyof F]: JobOf<F[I]> };
   }
 
+  /**
+   * Puts a call on the queue for when its time has come: a worker that listens to the queue sees to it, within a second.
+   * `atFront` and `ttl` count from then on.
+   * @throws {TypeError | RangeError} for what is no date; `dependsOn`, or jobs among the arguments: what waits for others has no date.
+   */
+  enqueueAt<F extends TaskFunction>(date: Date, fn: F, ...rest: EnqueueRest<F>): Promise<Job<ResultOf<F>>>;
+  enqueueAt<T = unknown>(
+    date: Date,
+    name: string,
+    args?: readonly unknown[],
+    options?: EnqueueOptions,
+  ): Promise<Job<T>>;
+  async enqueueAt(
+    date: Date,
+    fn: TaskFunction | string,
+    args?: readonly unknown[],
+    options?: EnqueueOptions,
+  ): Promise<Job> {
+    return this.#schedule(dueAt(date), fn, args, options);
+  }
+
+  /** The same after a time from now, by Redis' clock. */
+  enqueueIn<F extends TaskFunction>(wait: DueIn, fn: F, ...rest: EnqueueRest<F>): Promise<Job<ResultOf<F>>>;
+  enqueueIn<T = unknown>(
+    wait: DueIn,
+    name: string,
+    args?: readonly unknown[],
+    options?: EnqueueOptions,
+  ): Promise<Job<T>>;
+  async enqueueIn(
+    wait: DueIn,
+    fn: TaskFunction | string,
+    args?: readonly unknown[],
+    options?: EnqueueOptions,
+  ): Promise<Job> {
+    return this.#schedule(dueIn(wait), fn, args, options);
+  }
+
+  /**
+   * Puts calls on the queue of which each gets the result of the one before as its first argument, in one step. Gives the
+   * last job; its `dependencyIds` lead back to the others.
+   */
+  async chain<const S extends readonly ChainStep[]>(steps: S & Chain<S>): Promise<ChainJob<S>> {
+    if (!Array.isArray(steps) || steps.length === 0)
+      throw new TypeError(`chain needs an array of at least one call, not ${quote(steps)}`);
+    const prepared: Prepared[] = [];
+    for (const [i, step] of (steps as readonly unknown[]).entries()) {
+      const [fn, args = [], options] = checkCall(step, i);
+      if (!Array.isArray(args)) throw new TypeError(`args must be an array, not ${quote(args)}`);
+      const before = prepared.at(-1);
+      const all = before === undefined ? args : [new Pending(before.job.id, this.#store.home), ...args];
+      prepared.push(this.#prepare(fn, all as unknown[], options));
+    }
+    return (await this.#putTogether(prepared.map(({ job }) => job))).at(-1) as ChainJob<S>;
+  }
+
+  /** Puts calls on the queue under one name, which is generated by default: their results can be waited for together. */
+  async group<const F extends readonly (TaskFunction | string)[]>(
+    calls: readonly [...{ [I in keyof F]: EnqueueCall<F[I]> }],
+    options?: { readonly name?: string },
+  ): Promise<Group<ResultsOf<F>>> {
+    const { name = randomUUID().replaceAll('-', '') } = checkOptions(options, ['name'], 'group');
+    checkName(name, 'group name');
+    if (!Array.isArray(calls) || calls.length === 0)
+      throw new TypeError(`group needs an array of at least one call, not ${quote(calls)}`);
+    const members = (calls as readonly unknown[]).map((call, i) => {
+      const { job } = this.#prepare(...checkCall(call, i));
+      return inGroup(job, name);
+    });
+    const jobs = await this.#putTogether(members);
+    const jobIds = jobs.map(({ id }) => id);
+    return new Group(this.#store, name, jobIds, jobs);
+  }
+
+  /** The group of this name, whichever queues its jobs were put on; `undefined` where none of its jobs is left. */
+  async fetchGroup(name: string): Promise<Group | undefined> {
+    const found = await this.#store.group(checkName(name, 'group name'));
+    // generated ids begin with the time
+    return found.length === 0 ? undefined : new Group(this.#store, name, found.toSorted());
+  }
+
   /** Gives a function its defaults, and a `delay` that puts calls of it on this queue. */
   task<F extends TaskFunction>(fn: F, options: TaskOptions = {}): Task<F> {
     setTaskOptions(fn, { ...options, queue: this.name });
-    return withDelay(fn, () => this);
+    return withDelay(fn, (called, args) => this.enqueue(called, args));
   }
 
   /** The job of this id, whichever queue it was put on; `undefined` where there is none. */
@@ -209,24 +269,52 @@ export class Queue implements AsyncDisposable {
   #prepare(fn: TaskFunction | string, args: readonly unknown[] = [], options?: EnqueueOptions): Prepared {
     const name = functionName(fn);
     const defaults = typeof fn === 'function' ? taskOptions(fn) : undefined;
-    if (defaults === undefined) return prepare(name, args, options, this.#defaults);
+    if (defaults === undefined) return prepare(name, args, options, this.#defaults, this.#store.home);
     const { name: _, queue: __, ...given } = defaults;
     // an option that is named and undefined leaves the task's own in force
     const named = Object.entries(options ?? {}).filter(([, value]) => value !== undefined);
-    return prepare(name, args, { ...given, ...Object.fromEntries(named) }, this.#defaults);
+    return prepare(name, args, { ...given, ...Object.fromEntries(named) }, this.#defaults, this.#store.home);
   }
 
   async #put(fn: TaskFunction | string, prepared: Prepared): Promise<Job> {
     const { job } = prepared;
     if (!this.#isAsync) return this.#runNow(fn, prepared);
+    let status: JobStatus;
     try {
-      await this.#store.enqueue(this.#keys, job);
+      status = await this.#store.enqueue(this.#keys, job);
     } catch (error) {
       // calls that shared a round trip share their error, but not their job
       if (!(error instanceof OutcomeUnknownError)) throw error;
       throw new OutcomeUnknownError(error.message, { cause: error.cause, jobId: job.id });
     }
-    return new Job(this.#store, job.id, new LocalFields(this.name, job));
+    return new Job(this.#store, job.id, new LocalFields(this.name, job, status));
+  }
+
+  async #putTogether(jobs: readonly NewJob[]): Promise<Job[]> {
+    if (!this.#isAsync)
+      throw new TypeError('A queue with isAsync: false runs single jobs, no chains or groups');
+    const statuses = await this.#store.enqueueTogether(this.#keys, jobs);
+    return jobs.map(
+      (job, i) => new Job(this.#store, job.id, new LocalFields(this.name, job, statuses[i] ?? 'queued')),
+    );
+  }
+
+  async #schedule(
+    due: string,
+    fn: TaskFunction | string,
+    args?: readonly unknown[],
+    options?: EnqueueOptions,
+  ): Promise<Job> {
+    const prepared = this.#prepare(fn, args, options);
+    const { job } = prepared;
+    if (job.dependencies.length > 0) {
+      throw new TypeError(
+        `A job that waits for others (${job.dependencies.join(', ')}) can't be scheduled as well: it is queued when they have finished`,
+      );
+    }
+    const settings = job.atFront ? [...job.settings, 'enqueue_at_front', '1'] : job.settings;
+    const status = await this.#store.enqueue(this.#keys, { ...job, due, settings });
+    return new Job(this.#store, job.id, new LocalFields(this.name, job, status));
   }
 
   async #runNow(fn: TaskFunction | string, prepared: Prepared): Promise<Job> {
@@ -243,59 +331,15 @@ export class Queue implements AsyncDisposable {
   }
 }
 
-const defaultQueues: Map<string, Queue> = new Map();
-
-/**
- * Gives a function its defaults, so that one place says how it is queued, and a `delay` that puts calls of it on the queue
- * `options.queue` of `RQ_REDIS_URL`, over one connection for each queue. The function itself is given back.
- */
-export function task<F extends TaskFunction>(fn: F, options: TaskOptions = {}): Task<F> {
-  setTaskOptions(fn, options);
-  const name = options.queue ?? QUEUE;
-  return withDelay(fn, () => {
-    let queue = defaultQueues.get(name);
-    if (queue === undefined) defaultQueues.set(name, (queue = new Queue(name)));
-    return queue;
-  });
+function checkCall(
+  call: unknown,
+  i: number,
+): [fn: TaskFunction | string, args?: readonly unknown[], options?: EnqueueOptions] {
+  if (!Array.isArray(call))
+    throw new TypeError(`calls[${i}] must be [fn, args?, options?], not ${quote(call)}`);
+  return call as [TaskFunction | string];
 }
 
-function withDelay<F extends TaskFunction>(fn: F, queue: () => Queue): Task<F> {
-  const delay = (...args: Parameters<F>): Promise<Job<ResultOf<F>>> =>
-    (queue().enqueue as (fn: F, args: Parameters<F>) => Promise<Job<ResultOf<F>>>).call(queue(), fn, args);
-  return Object.assign(fn, { delay });
-}
-
-/** A new job's fields as far as the caller knows them; the times are this process' until `refresh()`. */
-class LocalFields implements Fields {
-  readonly #origin: string;
-  readonly #job: NewJob;
-  readonly #status: string;
-  readonly #made = Date.now();
-
-  constructor(origin: string, job: NewJob, status: string = 'queued') {
-    this.#status = status;
-    this.#origin = origin;
-    this.#job = job;
-  }
-
-  get(name: string): string | undefined {
-    switch (name) {
-      case 'status':
-        return this.#status;
-      case 'origin':
-        return this.#origin;
-      case 'created_at':
-      case 'enqueued_at':
-        return new Date(this.#made).toISOString();
-      case 'data':
-        return this.#job.data;
-      case 'description':
-        return this.#job.description;
-      default: {
-        const { settings } = this.#job;
-        for (let i = 0; i < settings.length; i += 2) if (settings[i] === name) return settings[i + 1];
-        return undefined;
-      }
-    }
-  }
+function inGroup(job: NewJob, group: string): NewJob {
+  return { ...job, group, settings: [...job.settings, 'group_id', group] };
 }

@@ -87,10 +87,19 @@ export function isPythons(fields: Fields): boolean {
 
 /** @throws {InvalidJobError} where `data` is not, plain or compressed, JSON of the form `[name, null, [args], {kwargs}]`. */
 export function callOf(id: string, fields: Fields): CallRecord {
+  return parseCall(id, dataOf(id, fields));
+}
+
+/** A job's `data`, no longer compressed. @throws {InvalidJobError} where there is none. */
+export function dataOf(id: string, fields: Fields): string | Buffer {
   const raw = fields.get('data');
   if (raw === undefined || raw.length === 0)
     throw new InvalidJobError(id, 'it has no data: nothing says what to call');
-  const data = typeof raw === 'string' ? raw : inflated(id, raw);
+  return typeof raw === 'string' ? raw : inflated(id, raw);
+}
+
+/** @throws {InvalidJobError} */
+export function parseCall(id: string, data: string | Buffer): CallRecord {
   let call: unknown;
   try {
     call = JSON.parse(data.toString());

@@ -38,7 +38,7 @@ export class Registry {
 
   /** Puts a job of this registry back on its queue. @throws {InvalidJobOperationError} {NoSuchJobError} */
   async requeue(id: string, options?: { readonly atFront?: boolean }): Promise<Job> {
-    const job = await this.#fetch(id);
+    const job = await this.get(id);
     await job.requeue(options);
     return job;
   }
@@ -54,11 +54,12 @@ export class Registry {
         `Job ${id} runs: cancel, stop or delete it instead of removing it`,
       );
     }
-    const job = await this.#fetch(id);
+    const job = await this.get(id);
     await job.delete();
   }
 
-  async #fetch(id: string): Promise<Job> {
+  /** A job of this registry. @throws {InvalidJobOperationError} where it is somewhere else; {NoSuchJobError}. */
+  async get(id: string): Promise<Job> {
     const fields = await this.#store.fetch(checkJobId(id));
     if (fields === undefined) throw new NoSuchJobError(id);
     const job = new Job(this.#store, id, fields);

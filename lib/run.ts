@@ -3,6 +3,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { deflateSync } from 'node:zlib';
 import { FAILURE_TTL, GRACE, PUBLISH_LIMIT, RESULT_LIMIT, RESULT_TTL, TIMEOUT } from './defaults.ts';
 import {
+  DependencyFailedError,
   FunctionNotRegisteredError,
   InvalidJobError,
   InvalidResultError,
@@ -20,13 +21,17 @@ import type { Ended, Outcome, RunRef } from './outcome.ts';
 import {
   STATUSES,
   callOf,
+  dataOf,
   isPythons,
+  parseCall,
   statusOf,
+  textOf,
   wholeNumberOf,
   type CallRecord,
   type Fields,
 } from './record.ts';
-import { errorText } from './remote-error.ts';
+import { holdsTokens, tokensIn, withResults } from './reference.ts';
+import { errorText, parseErrorText } from './remote-error.ts';
 import { isRedeliverable, whatFollows } from './retry.ts';
 import type { Store } from './store.ts';
 
@@ -173,9 +178,14 @@ export class Run {
     let call: CallRecord;
     let fn: TaskFunction | undefined;
     let timeout: number;
+    let missing: string | undefined;
     try {
       this.#check();
       call = this.call;
+      if (this.fields.get('takes_results') !== undefined) {
+        const data = dataOf(this.jobId, this.fields).toString();
+        if (holdsTokens(data)) missing = data;
+      }
       timeout = wholeNumberOf(this.jobId, this.fields, 'timeout') ?? TIMEOUT;
       this.#softTimeout = wholeNumberOf(this.jobId, this.fields, 'soft_timeout') ?? -1;
       fn = functions.get(call.functionName);
@@ -189,6 +199,30 @@ export class Run {
     this.#options = options;
     this.began = performance.now();
     this.#timeout = timeout;
+    if (missing === undefined) this.#start(fn, call);
+    else void this.#fillIn(missing).then(filled => this.#pending && this.#start(fn, filled), this.#threw);
+  }
+
+  /** The call, once the results that Redis could not fill in are read. @throws {DependencyFailedError} */
+  async #fillIn(data: string): Promise<CallRecord> {
+    const allows = textOf(this.fields, 'allow_dependency_failures') === '1';
+    const texts = new Map<string, string>();
+    const fill = async (id: string): Promise<void> => {
+      const kept = textOf(this.fields, `argument:${id}`);
+      const state = kept === undefined ? await this.store.state(id) : undefined;
+      if (kept !== undefined) texts.set(id, kept);
+      else if (state?.status === 'finished') texts.set(id, state.result ?? 'null');
+      else if (state?.status === 'failed' && allows) texts.set(id, 'null');
+      else {
+        const remote = state?.status === 'failed' ? parseErrorText(state.error ?? '') : undefined;
+        throw new DependencyFailedError(this.jobId, id, state?.status ?? 'gone', remote);
+      }
+    };
+    await Promise.all(tokensIn(data).map(fill));
+    return (this.#call = parseCall(this.jobId, withResults(data, texts)));
+  }
+
+  #start(fn: TaskFunction, call: CallRecord): void {
     try {
       const kwargs = Object.keys(call.kwargs).length > 0 ? [call.kwargs] : [];
       const value = current.run(this, fn, ...call.args, ...kwargs);
@@ -264,7 +298,7 @@ export class Run {
       text,
       stream: isPythons(this.fields) ? Buffer.from(text).toString('base64') : '',
       publish: text.length <= PUBLISH_LIMIT,
-      again: '',
+      again: Number(textOf(this.fields, 'repeats_left')) > 0 ? 'repeat' : '',
     };
   }
 

@@ -144,15 +144,17 @@ export class Watch implements Disposable {
   }
 
   /** The next message; `undefined` where messages may be missing, where none came for a while, or when `ms` are over. */
-  async next(ms: number): Promise<StatusMessage | undefined> {
-    if (this.#messages.length === 0) {
+  async next(ms: number, signal?: AbortSignal): Promise<StatusMessage | undefined> {
+    if (this.#messages.length === 0 && signal?.aborted !== true) {
       await new Promise<void>(resolve => {
         // not unref'd: who waits for a job keeps the process alive
         const timer = setTimeout(resolve, Math.max(0, Math.min(ms, WAIT_RECHECK_MS)));
         this.#wake = (): void => {
           clearTimeout(timer);
+          signal?.removeEventListener('abort', this.#wake as () => void);
           resolve();
         };
+        signal?.addEventListener('abort', this.#wake, { once: true });
       });
       this.#wake = undefined;
     }

@@ -3,7 +3,14 @@ import type { Redis } from 'ioredis';
 import { Batch } from './batch.ts';
 import type { Link } from './connection.ts';
 import { ENQUEUE_BATCH, ENQUEUE_LENGTH, ERRORS_KEPT, ERROR_BYTES, FAILURE_TTL } from './defaults.ts';
-import { DuplicateJobError, InvalidJobError, NoSuchJobError, RedisRefusedError } from './errors.ts';
+import {
+  DependencyCycleError,
+  DependencyFailedError,
+  DuplicateJobError,
+  InvalidJobError,
+  NoSuchJobError,
+  RedisRefusedError,
+} from './errors.ts';
 import { Keys, type QueueKeys } from './keys.ts';
 import { cancel } from './lua/cancel.ts';
 import { deleteJob } from './lua/delete.ts';
@@ -16,6 +23,7 @@ import { readResults } from './lua/read-results.ts';
 import { readState } from './lua/read-state.ts';
 import { requestStop } from './lua/request-stop.ts';
 import { requeue } from './lua/requeue.ts';
+import { reschedule } from './lua/reschedule.ts';
 import { saveMeta } from './lua/save-meta.ts';
 import type { Fields, JobStatus } from './record.ts';
 import { errorTextOf, toFields } from './record.ts';
@@ -32,6 +40,8 @@ export interface JobState {
   readonly result?: string | undefined;
   /** The error's text, once it failed. */
   readonly error?: string | undefined;
+  /** The job that keeps a deferred one from running, as it did not finish. */
+  readonly root?: { readonly id: string; readonly status: JobStatus } | undefined;
 }
 
 /** What a job was doing when it was taken out, and where it ran. */
@@ -48,12 +58,17 @@ export interface StopRequest {
   readonly noticed: boolean;
 }
 
+/** What the enqueue script answers, from 1. */
+const ENQUEUED: readonly JobStatus[] = ['queued', 'deferred', 'scheduled'];
+
 export class Store {
   readonly keys: Keys;
   readonly feed: StatusFeed;
+  /** Which Redis, database and prefix this is. */
+  readonly home: string;
   readonly #link: Link;
   readonly #sender: Sender;
-  readonly #enqueues: Map<string, Batch<NewJob, Promise<void> | undefined>> = new Map();
+  readonly #enqueues: Map<string, Batch<NewJob, Promise<JobStatus> | JobStatus>> = new Map();
   readonly #states: Batch<string, JobState | undefined>;
   readonly #fetches: Batch<string, Fields | undefined>;
 
@@ -61,6 +76,7 @@ export class Store {
     this.#link = link;
     this.#sender = new Sender(link);
     this.keys = keys;
+    this.home = `${link.place} ${keys.prefix}`;
     this.feed = new StatusFeed(link, keys);
     this.#states = new Batch(1000, ids => this.#readStates(ids));
     this.#fetches = new Batch(200, ids => this.#fetchAll(ids));
@@ -76,30 +92,38 @@ export class Store {
    * Adds one job; the calls of a tick share a round trip.
    * @throws {DuplicateJobError} {ConnectionError} {OutcomeUnknownError} {RedisRefusedError}
    */
-  async enqueue(queue: QueueKeys, job: NewJob): Promise<void> {
+  async enqueue(queue: QueueKeys, job: NewJob): Promise<JobStatus> {
     let batch = this.#enqueues.get(queue.name);
     if (batch === undefined) {
       const weight = { most: ENQUEUE_LENGTH, of: ({ data }: NewJob) => data.length };
       batch = new Batch(ENQUEUE_BATCH, jobs => this.#enqueueAll(queue, jobs), weight);
       this.#enqueues.set(queue.name, batch);
     }
-    await batch.add(job);
+    return batch.add(job);
+  }
+
+  /** Adds jobs in one step, whatever their number: all of them, or none where there is no reply. */
+  async enqueueTogether(queue: QueueKeys, jobs: readonly NewJob[]): Promise<JobStatus[]> {
+    const added = await this.#enqueueAll(queue, jobs);
+    const statuses: JobStatus[] = [];
+    for (const status of added) statuses.push(await status);
+    return statuses;
   }
 
   /** Adds one job to a list that is not its queue's own, so that no worker takes it. */
-  async enqueueAside(queue: QueueKeys, list: string, job: NewJob): Promise<void> {
-    const [refused] = await this.#enqueueAll({ ...queue, list }, [job]);
-    await refused;
+  async enqueueAside(queue: QueueKeys, list: string, job: NewJob): Promise<JobStatus | undefined> {
+    return this.#enqueueAll({ ...queue, list }, [job]).then(([added]) => added);
   }
 
-  async #enqueueAll(queue: QueueKeys, jobs: readonly NewJob[]): Promise<(Promise<void> | undefined)[]> {
+  async #enqueueAll(queue: QueueKeys, jobs: readonly NewJob[]): Promise<(Promise<JobStatus> | JobStatus)[]> {
     const replies = await this.#sender.send('enqueue', 'repeatable', redis =>
       enqueue.run(redis, {
-        keys: { all: this.keys.queues },
+        keys: { all: this.keys.queues, groups: this.keys.groups },
         queues: [queue],
         args: {
           job_prefix: this.keys.jobPrefix,
           results_prefix: this.keys.resultsPrefix,
+          group_prefix: this.keys.groupPrefix,
           queue_name: queue.name,
           listed: this.keys.queue(queue.name).list,
         },
@@ -107,11 +131,13 @@ export class Store {
       }),
     );
     return (replies as unknown[]).map((reply, i) =>
-      Number(reply) >= 0 ? undefined : this.#notEnqueued(queue, jobs[i] as NewJob, String(reply)),
+      Number(reply) >= 1
+        ? (ENQUEUED[Number(reply) - 1] ?? 'queued')
+        : this.#notEnqueued(queue, jobs[i] as NewJob, String(reply)),
     );
   }
 
-  async #notEnqueued(queue: QueueKeys, job: NewJob, reply: string): Promise<void> {
+  async #notEnqueued(queue: QueueKeys, job: NewJob, reply: string): Promise<JobStatus> {
     const colon = reply.indexOf(':');
     const [kind, detail] = [reply.slice(0, colon), reply.slice(colon + 1)];
     if (kind === 'duplicate') throw new DuplicateJobError(job.id, detail);
@@ -120,6 +146,8 @@ export class Store {
       await this.delete(job.id, detail, true);
       return this.enqueue(queue, job);
     }
+    if (kind === 'gone') throw new DependencyFailedError(job.id, detail, 'gone');
+    if (kind === 'cycle') throw new DependencyCycleError(job.id, detail);
     throw new RedisRefusedError(`Redis refused to enqueue job ${job.id}: ${detail}`);
   }
 
@@ -155,6 +183,40 @@ export class Store {
     return states.map(reply => toState(reply as (Buffer | null | Buffer[])[]));
   }
 
+  /** Ids of the jobs that wait for this one, in no order. */
+  dependents(id: string): Promise<string[]> {
+    const { keys } = this;
+    // those that are on their way to their queues count until they are there
+    return this.#sender.send('read dependents', 'read', redis =>
+      redis.sunion(keys.dependents(id), `${keys.releasing}:${id}`),
+    );
+  }
+
+  /** Changes when a scheduled job is due, in unix seconds or `+` and seconds from now; answers what it was doing. */
+  async reschedule(id: string, queue: string, due: string): Promise<string> {
+    const { was } = await this.#onItsQueue(queue, 'repeatable', 'reschedule', (redis, unit) =>
+      reschedule.run(redis, {
+        keys: { job: this.keys.job(id) },
+        queues: [unit],
+        args: { id, queue_name: unit.name, due },
+      }),
+    );
+    return was;
+  }
+
+  /** When a scheduled job is due, in unix seconds. */
+  dueAt(queue: QueueKeys, id: string): Promise<number | undefined> {
+    return this.#sender.send('read a schedule', 'read', async redis => {
+      const score = (await redis.zscore(queue.scheduled, id)) as string | number | null;
+      return score === null ? undefined : Number(score);
+    });
+  }
+
+  /** Ids of a group's jobs, in no order. */
+  group(name: string): Promise<string[]> {
+    return this.#sender.send('read a group', 'read', redis => redis.smembers(this.keys.groupPrefix + name));
+  }
+
   /** All that is kept of a job's runs: fields of its hash, and its result stream, newest first; `undefined` where it is gone. */
   async results(id: string): Promise<{ hash: Fields; entries: StreamEntry[] } | undefined> {
     const call = { keys: { job: this.keys.job(id), results: this.keys.results(id) }, args: {} };
@@ -165,12 +227,23 @@ export class Store {
   }
 
   /** Takes a job that has not ended out of its queue; answers what it was doing, `gone` where it is not there. */
-  cancel(id: string, queue: string): Promise<Taken> {
+  cancel(id: string, queue: string, enqueueDependents: boolean): Promise<Taken> {
     return this.#onItsQueue(queue, 'repeatable', 'cancel', (redis, unit) =>
       cancel.run(redis, {
-        keys: { job: this.keys.job(id), dependencies: this.keys.dependencies(id) },
+        keys: {
+          job: this.keys.job(id),
+          dependencies: this.keys.dependencies(id),
+          releasing: this.keys.releasing,
+        },
         queues: [unit],
-        args: { id, queue_name: unit.name, status_prefix: this.keys.statusPrefix, failure_ttl: FAILURE_TTL },
+        args: {
+          id,
+          job_prefix: this.keys.jobPrefix,
+          queue_name: unit.name,
+          status_prefix: this.keys.statusPrefix,
+          failure_ttl: FAILURE_TTL,
+          release: enqueueDependents ? '1' : '0',
+        },
       }),
     );
   }
@@ -183,12 +256,13 @@ export class Store {
         keys: {
           job: keys.job(id),
           results: keys.results(id),
-          dependents: keys.dependents(id),
           dependencies: keys.dependencies(id),
+          releasing: keys.releasing,
         },
         queues: [unit],
         args: {
           id,
+          job_prefix: keys.jobPrefix,
           queue_name: unit.name,
           group_prefix: keys.groupPrefix,
           only_ended: onlyEnded ? '1' : '0',
@@ -262,7 +336,7 @@ export class Store {
     while (left > 0) {
       const args = { job_prefix: jobPrefix, group_prefix: groupPrefix, most: Math.min(left, 1000) };
       const reply = await this.#sender.send('empty the queue', 'repeatable', redis =>
-        empty.run(redis, { keys: {}, queues: [queue], args }),
+        empty.run(redis, { keys: { releasing: this.keys.releasing }, queues: [queue], args }),
       );
       const [taken = 0, gone = 0] = (reply as unknown[]).map(Number);
       if (taken === 0) break;
@@ -307,7 +381,8 @@ export class Store {
   }
 }
 
-function toState([status, queue, result, error, entry]: (Buffer | null | Buffer[])[]): JobState | undefined {
+function toState([status, queue, result, error, entry, root, rootStatus]: (Buffer | null | Buffer[])[]):
+  JobState | undefined {
   if (!Buffer.isBuffer(status)) return undefined;
   const streamed = Array.isArray(entry) ? toFields(entry) : undefined;
   const value = streamed?.get('return_value');
@@ -315,6 +390,10 @@ function toState([status, queue, result, error, entry]: (Buffer | null | Buffer[
   return {
     status: status.toString() as JobStatus,
     queue: Buffer.isBuffer(queue) ? queue.toString() : '',
+    root:
+      Buffer.isBuffer(root) && Buffer.isBuffer(rootStatus)
+        ? { id: root.toString(), status: rootStatus.toString() as JobStatus }
+        : undefined,
     result: textIn(result) ?? (value && Buffer.from(value.toString(), 'base64').toString()),
     error:
       (Buffer.isBuffer(error) ? errorTextOf(error) : undefined) ??

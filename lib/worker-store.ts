@@ -11,6 +11,7 @@ import {
   LEASE,
   LEASE_MARGIN,
   MAX_RECOVERIES,
+  RELEASE_BATCH,
   SWEEP_BATCH,
   SWEEP_MS,
   WORKER_TTL_MARGIN,
@@ -156,7 +157,7 @@ export class WorkerStore {
   ): Promise<AdvanceReply> {
     const runPrefix = this.#tag + (this.#calls++).toString(36).padStart(13, '0');
     const reply = (await advance.runRaw(redis, {
-      keys: { suspended: this.#suspended, all: this.keys.queues },
+      keys: { suspended: this.#suspended, all: this.keys.queues, releasing: this.keys.releasing },
       queues: this.#units,
       args: {
         job_prefix: this.keys.jobPrefix,
@@ -178,6 +179,7 @@ export class WorkerStore {
         probation: Math.max(1, this.#maxRecoveries - 1),
         single: single ? '1' : '0',
         few_channels: this.#fewChannels ? '1' : '0',
+        release_most: RELEASE_BATCH,
       },
       rest: inGroups(handIns),
     })) as [number[], Buffer, [number, Buffer, Buffer][], number, number, number[], Buffer, number];
@@ -291,13 +293,17 @@ export class WorkerStore {
     return found;
   }
 
-  /** Queues scheduled jobs whose time has come; answers whether there are more. */
+  /** Queues scheduled jobs whose time has come, and dependents of jobs that ended; answers whether there are more. */
   async queueDue(redis: Redis): Promise<boolean> {
     const more = await queueDue.run(redis, {
-      keys: { all: this.keys.queues },
+      keys: { all: this.keys.queues, releasing: this.keys.releasing },
       queues: this.#units,
       args: {
         job_prefix: this.keys.jobPrefix,
+        results_prefix: this.keys.resultsPrefix,
+        list_prefix: this.keys.listPrefix,
+        deferred_prefix: this.keys.deferredPrefix,
+        release_most: RELEASE_BATCH,
         status_prefix: this.keys.statusPrefix,
         queue_names: this.queues.join(','),
         most: DUE_BATCH,
@@ -313,10 +319,13 @@ export class WorkerStore {
   async sweep(redis: Redis, queue: number, goOn: boolean): Promise<Swept> {
     const unit = this.#unit(queue);
     const [held, more, recovered, abandoned, claims] = (await sweep.run(redis, {
-      keys: { all: this.keys.queues, workers: this.keys.workers },
+      keys: { all: this.keys.queues, workers: this.keys.workers, releasing: this.keys.releasing },
       queues: [unit],
       args: {
         job_prefix: this.keys.jobPrefix,
+        results_prefix: this.keys.resultsPrefix,
+        patience: DUE_PATIENCE,
+        release_most: RELEASE_BATCH,
         status_prefix: this.keys.statusPrefix,
         list_prefix: this.keys.listPrefix,
         deferred_prefix: this.keys.deferredPrefix,

@@ -4,11 +4,10 @@ import {
   ENQUEUE_OPTIONS,
   checkEnqueueOptions,
   objectJson,
-  prepare,
   queueDefaults,
   type EnqueueOptions,
-  type Prepared,
 } from '../lib/enqueue-options.ts';
+import { prepare, type Prepared } from '../lib/prepare.ts';
 
 const DEFAULTS = queueDefaults(undefined, undefined);
 const UUID_7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;

@@ -34,6 +34,8 @@ const OF_A_JOB: readonly [name: string, code: string, error: errors.JobError][] 
   ['StopRequestedError', 'RQ_STOP_REQUESTED', new errors.StopRequestedError(ID)],
   ['ShutdownError', 'RQ_SHUTDOWN', new errors.ShutdownError(ID)],
   ['LeaseLostError', 'RQ_LEASE_LOST', new errors.LeaseLostError(ID)],
+  ['DependencyFailedError', 'RQ_DEPENDENCY_FAILED', new errors.DependencyFailedError(ID, 'other', 'gone')],
+  ['DependencyCycleError', 'RQ_DEPENDENCY_CYCLE', new errors.DependencyCycleError(ID, 'other')],
 ];
 
 /** Those that are told what to say. */

@@ -2,6 +2,8 @@
 import { describe, expect, it } from 'vitest';
 import { InvalidJobOperationError, NoSuchJobError } from '../lib/errors.ts';
 import type { Job } from '../lib/job.ts';
+import { Keys } from '../lib/keys.ts';
+import { WorkerStore } from '../lib/worker-store.ts';
 import { Worker } from '../lib/worker/worker.ts';
 import { useQueue, useRedis } from './support/in-process.ts';
 import * as tasks from './support/tasks.js';
@@ -177,6 +179,9 @@ describe('Job.delete', () => {
     await redis.client.sadd('rq:job:a:dependents', 'b');
     await redis.client.sadd('rq:job::a:dependencies', 'c');
     await job.delete();
+    // who waited for it is told soon
+    expect(await redis.client.hgetall('rq:releasing')).toEqual({ a: 'gone:0:' });
+    await new WorkerStore(new Keys(), 'w', ['default']).queueDue(redis.client);
     expect(await redis.client.keys('*')).toEqual(['rq:queues']);
   });
 
@@ -200,6 +205,9 @@ describe('Job.delete', () => {
     await redis.client.del('rq:job:a');
     await job.delete();
     await job.delete();
+    // who waited for it is told soon
+    expect(await redis.client.hgetall('rq:releasing')).toEqual({ a: 'gone:0:' });
+    await new WorkerStore(new Keys(), 'w', ['default']).queueDue(redis.client);
     expect(await redis.client.keys('*')).toEqual(['rq:queues']);
   });
 

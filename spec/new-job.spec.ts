@@ -1,14 +1,12 @@
 /** The form in which new jobs go to Redis. */
 import { describe, expect, it } from 'vitest';
-import { jobsInGroups, type NewJob } from '../lib/new-job.ts';
+import { PLAIN, jobsInGroups, type NewJob } from '../lib/new-job.ts';
 import { Queue, type EnqueueOptions } from '../lib/index.ts';
 import { useRedis } from './support/in-process.ts';
 
 const plain: NewJob = {
+  ...PLAIN,
   id: 'a',
-  enqueueId: '',
-  atFront: false,
-  ttl: 0,
   data: '["f",null,[],{}]',
   description: 'f()',
   settings: ['timeout', '180'],
@@ -20,6 +18,9 @@ describe('jobsInGroups', () => {
       2,
       '0',
       0,
+      '0',
+      '',
+      '',
       '0',
       2,
       'timeout',
@@ -36,6 +37,9 @@ describe('jobsInGroups', () => {
   it.each([
     { atFront: true },
     { ttl: 60 },
+    { due: '+5' },
+    { group: 'g' },
+    { dependencies: ['d'] },
     { enqueueId: 'e' },
     { settings: ['timeout', '181'] },
     { settings: ['timeout', '180', 'ttl', '9'] },

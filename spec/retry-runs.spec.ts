@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { getCurrentJob } from '../lib/current-job.ts';
 import type { EnqueueOptions } from '../lib/enqueue-options.ts';
 import type { Job } from '../lib/job.ts';
-import { task } from '../lib/queue.ts';
+import { task } from '../lib/task.ts';
 import { NonRetryableError, Retry } from '../lib/retry.ts';
 import { useQueue, useRedis, useWorkers } from './support/in-process.ts';
 

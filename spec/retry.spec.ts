@@ -1,7 +1,8 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import type { EnqueueOptions } from '../lib/enqueue-options.ts';
 import { InvalidJobError, RqError } from '../lib/errors.ts';
-import { Queue, task } from '../lib/queue.ts';
+import { Queue } from '../lib/queue.ts';
+import { task } from '../lib/task.ts';
 import { toFields, type Fields } from '../lib/record.ts';
 import {
   isNonRetryable,

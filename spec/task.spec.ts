@@ -1,7 +1,8 @@
 /** `task` and `queue.task`: one place says how a function is queued. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { TaskOptions } from '../lib/functions.ts';
-import { Queue, task } from '../lib/queue.ts';
+import { Queue } from '../lib/queue.ts';
+import { task } from '../lib/task.ts';
 import { Worker } from '../lib/worker/worker.ts';
 import { useQueue, useRedis } from './support/in-process.ts';
 

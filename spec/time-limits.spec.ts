@@ -15,7 +15,8 @@ import {
 import type { TaskFunction } from '../lib/functions.ts';
 import { Keys } from '../lib/keys.ts';
 import type { Ended, Outcome } from '../lib/outcome.ts';
-import { Queue, task } from '../lib/queue.ts';
+import { Queue } from '../lib/queue.ts';
+import { task } from '../lib/task.ts';
 import { currentRun, Run, type RunOptions } from '../lib/run.ts';
 import { Store } from '../lib/store.ts';
 import { useQueue, useRedis, useWorkers } from './support/in-process.ts';

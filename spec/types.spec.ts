@@ -198,12 +198,13 @@ describe('task', () => {
 
   it('gives the function back, with delay', () => {
     expectTypeOf(tasked).toExtend<typeof add>();
-    expectTypeOf(tasked.delay).parameters.toEqualTypeOf<[x: number, y: number]>();
+    expectTypeOf(tasked.delay).parameters.toEqualTypeOf<[x: number | Job<number>, y: number | Job<number>]>();
     expectTypeOf(tasked.delay).returns.toEqualTypeOf<Promise<Job<number>>>();
   });
 
   it('keeps optional arguments optional, and unwraps', () => {
-    expectTypeOf(optional.delay).parameters.toEqualTypeOf<Parameters<typeof greet>>();
+    expectTypeOf(optional.delay).toBeCallableWith('Ann');
+    expectTypeOf(optional.delay).toBeCallableWith('Ann', 'Hi');
     expectTypeOf(async_.delay).returns.toEqualTypeOf<Promise<Job<{ id: string }>>>();
   });
 

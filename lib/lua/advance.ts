@@ -2,7 +2,8 @@
 import { Script } from '../script.ts';
 import { jobs } from './advance/jobs.ts';
 import { outcomes } from './advance/outcomes.ts';
-import { announce, clock, keep, queueAgain, queueNames, release, retry, seconds } from './parts.ts';
+import { fill, release, releaseSome } from './dependents.ts';
+import { announce, clock, keep, queueAgain, queueNames, retry, seconds } from './parts.ts';
 
 /**
  * Arguments: `run_prefix` is what this call's execution ids begin with (30 characters; `runSuffix` follows), `lease` the
@@ -12,7 +13,8 @@ import { announce, clock, keep, queueAgain, queueNames, release, retry, seconds 
  *
  * Rest: outcomes in groups that are alike. A group is the number of its outcomes, queue (from 1), status, seconds to keep
  * them (-1 for ever, 0 not at all), 1 where the result goes with the status message, 1 where there is a payload for the
- * result stream, what follows a failure (`plan`, `never`, or `<seconds>/<most>` as the function asked); then, for each outcome, job id, execution id, result or error text, and where there is a payload that and the
+ * result stream, what follows (after a failure `plan`, `never`, or `<seconds>/<most>` as
+ * the function asked; `repeat` where a job that finished may run again); then, for each outcome, job id, execution id, result or error text, and where there is a payload that and the
  * seconds that the run took.
  *
  * Reply: `[answers, jobs, dropped, more, turn, unusable, timestamp, alone]`. An answer is 1 for accepted (also when handed in before), 2 and 3
@@ -27,7 +29,7 @@ import { announce, clock, keep, queueAgain, queueNames, release, retry, seconds 
  * and each job's hash is touched through `pcall`.
  */
 export const advance: Script<
-  'suspended' | 'all',
+  'suspended' | 'all' | 'releasing',
   'list' | 'started' | 'finished' | 'failed' | 'scheduled' | 'claims',
   | 'job_prefix'
   | 'results_prefix'
@@ -48,9 +50,10 @@ export const advance: Script<
   | 'probation'
   | 'single'
   | 'few_channels'
+  | 'release_most'
 > = new Script({
   name: 'advance',
-  keys: ['suspended', 'all'],
+  keys: ['suspended', 'all', 'releasing'],
   queueKeys: ['list', 'started', 'finished', 'failed', 'scheduled', 'claims'],
   args: [
     'job_prefix',
@@ -72,6 +75,7 @@ export const advance: Script<
     'probation',
     'single',
     'few_channels',
+    'release_most',
   ],
   parts: [queueNames, clock, keep],
   allowOom: true,
@@ -101,8 +105,12 @@ local function following()
     ${seconds}
     ${queueAgain}
     ${retry}
+    ${fill}
+    local release_left = tonumber(release_most)
     ${release}
-    follow_ups = { retry = retry, run_as_asked = run_as_asked, release = release }
+    ${releaseSome}
+    follow_ups = { retry = retry, run_as_asked = run_as_asked, run_repeated = run_repeated, release = release,
+      release_some = release_some }
   end
   return follow_ups
 end
@@ -122,6 +130,8 @@ local function usable(i)
   return known
 end
 ${outcomes}${jobs}
+-- who finds nothing to take goes on with dependents that were too many at once
+if more == 0 and redis.call('EXISTS', releasing) == 1 and following().release_some() then more = 1 end
 if messages then messages.send() end
 return { answers, cmsgpack.pack(jobs), dropped, more, next_turn, unusable, taken > 0 and timestamp() or '', alone }`,
 });

@@ -1,21 +1,24 @@
 /** Takes a job that has not ended out of its queue for good, or fences off its run. */
 import { Script } from '../script.ts';
+import { letGo } from './dependents.ts';
 import { announce, clock, keep, seconds, sound } from './parts.ts';
 
 /**
+ * `release` is 1 where what waits for the job is to wait no longer.
+ *
  * Reply: `[was, worker, execution id]`, `was` being the status before, `gone`, or `elsewhere` (then `worker` is the queue
  * the job is on). Only a job that was queued, started, deferred or scheduled is changed.
  */
 export const cancel: Script<
-  'job' | 'dependencies',
+  'job' | 'dependencies' | 'releasing',
   'list' | 'started' | 'deferred' | 'scheduled' | 'canceled',
-  'id' | 'queue_name' | 'status_prefix' | 'failure_ttl'
+  'id' | 'job_prefix' | 'queue_name' | 'status_prefix' | 'failure_ttl' | 'release'
 > = new Script({
   name: 'cancel',
-  keys: ['job', 'dependencies'],
+  keys: ['job', 'dependencies', 'releasing'],
   queueKeys: ['list', 'started', 'deferred', 'scheduled', 'canceled'],
-  args: ['id', 'queue_name', 'status_prefix', 'failure_ttl'],
-  parts: [clock, announce, seconds, keep, sound],
+  args: ['id', 'job_prefix', 'queue_name', 'status_prefix', 'failure_ttl', 'release'],
+  parts: [clock, announce, seconds, keep, sound, letGo],
   allowOom: true,
   body: `
 local q = queue(1)
@@ -39,6 +42,7 @@ else
   redis.call('HDEL', job, 'execution_id')
   keep(job, ttl)
 end
+if release == '1' then let_go(id) end
 announce(queue_name, id, 'canceled', held[3])
 publish_all()
 return { was, held[3] or '', held[4] or '' }`,

@@ -1,5 +1,6 @@
 /** Removes a job and all that is kept about it, whatever it is doing; a run of it is fenced off. */
 import { Script } from '../script.ts';
+import { letGo } from './dependents.ts';
 import { sound } from './parts.ts';
 
 /**
@@ -7,15 +8,15 @@ import { sound } from './parts.ts';
  * the job is on).
  */
 export const deleteJob: Script<
-  'job' | 'results' | 'dependents' | 'dependencies',
+  'job' | 'results' | 'dependencies' | 'releasing',
   'list' | 'started' | 'finished' | 'failed' | 'canceled' | 'deferred' | 'scheduled',
-  'id' | 'queue_name' | 'group_prefix' | 'only_ended'
+  'id' | 'job_prefix' | 'queue_name' | 'group_prefix' | 'only_ended'
 > = new Script({
   name: 'delete',
-  keys: ['job', 'results', 'dependents', 'dependencies'],
+  keys: ['job', 'results', 'dependencies', 'releasing'],
   queueKeys: ['list', 'started', 'finished', 'failed', 'canceled', 'deferred', 'scheduled'],
-  args: ['id', 'queue_name', 'group_prefix', 'only_ended'],
-  parts: [sound],
+  args: ['id', 'job_prefix', 'queue_name', 'group_prefix', 'only_ended'],
+  parts: [sound, letGo],
   allowOom: true,
   body: `
 local ended = { finished = true, failed = true, stopped = true, canceled = true }
@@ -32,6 +33,7 @@ if held[4] then redis.call('ZREM', q.started, id .. ':' .. held[4]) end
 if held[5] and held[5] ~= '' then redis.pcall('SREM', group_prefix .. held[5], id) end
 local was = held[1]
 if redis.call('DEL', job) == 0 then was = 'gone' end
-redis.call('DEL', results, dependents, dependencies)
+redis.call('DEL', results, dependencies)
+let_go(id)
 return { was or '', held[3] or '', held[4] or '' }`,
 });

@@ -1,11 +1,14 @@
 /** Removes waiting jobs from the left of a queue, a bounded number a call. */
 import { Script } from '../script.ts';
+import { letGo } from './dependents.ts';
 
 /** Reply: `[ids taken off the list, jobs deleted]`. A job that is not waiting any more keeps its hash. */
-export const empty: Script<never, 'list', 'job_prefix' | 'group_prefix' | 'most'> = new Script({
+export const empty: Script<'releasing', 'list', 'job_prefix' | 'group_prefix' | 'most'> = new Script({
   name: 'empty',
+  keys: ['releasing'],
   queueKeys: ['list'],
   args: ['job_prefix', 'group_prefix', 'most'],
+  parts: [letGo],
   allowOom: true,
   body: `
 local ids = redis.call('LPOP', queue(1).list, tonumber(most)) or {}
@@ -15,7 +18,8 @@ for _, id in ipairs(ids) do
   local held = redis.pcall('HMGET', key, 'status', 'group_id')
   if not held.err and held[1] == 'queued' then
     deleted = deleted + redis.call('DEL', key)
-    redis.call('DEL', key .. ':dependents', job_prefix .. ':' .. id .. ':dependencies')
+    redis.call('DEL', job_prefix .. ':' .. id .. ':dependencies')
+    let_go(id)
     if held[2] and held[2] ~= '' then redis.pcall('SREM', group_prefix .. held[2], id) end
   end
 end

@@ -1,30 +1,35 @@
 /** Adds jobs to one queue, each once however often the call is repeated. */
 import { Script } from '../script.ts';
+import { fill } from './dependents.ts';
 import { clock } from './parts.ts';
 
 /**
  * `listed` is the queue's own list, which a job may be kept out of.
  *
  * Rest: jobs in groups that are alike. A group is the number of its jobs, 1 to go to the front, ttl (0 for none), 1 where the
- * ids are the caller's, number of setting arguments, then name and value of each setting; then, for each job, id, data,
- * description, and where the id is the caller's an enqueue id.
+ * ids are the caller's, when it is due ('' for now, unix seconds, or `+` and seconds from now), name of the group that it
+ * belongs to ('' for none), 1 where the jobs wait for others, number of setting arguments, then name and value of each
+ * setting; then, for each job, id, data, description, where the id is the caller's an enqueue id, and where it waits the
+ * number of jobs whose results it takes, the number of jobs that it waits for, and their ids, the former first.
  *
- * Reply, for each job: 1 for queued, 0 where an earlier sending of this call did it, or a text: `duplicate:<status>`,
- * `elsewhere:<queue>` (a job of this id has ended on another queue), or `error:<text>`.
+ * Reply, for each job: 1 for queued, 2 for deferred, 3 for scheduled, also where an earlier sending of this call did it; or
+ * a text: `duplicate:<status>`, `elsewhere:<queue>` (a job of this id has ended on another queue), `gone:<id>` (a job whose
+ * result it takes), `cycle:<id>` (a job it waits for, which waits for it), or `error:<text>`.
  */
 export const enqueue: Script<
-  'all',
-  'list' | 'finished' | 'failed' | 'canceled',
-  'job_prefix' | 'results_prefix' | 'queue_name' | 'listed'
+  'all' | 'groups',
+  'list' | 'finished' | 'failed' | 'canceled' | 'deferred' | 'scheduled',
+  'job_prefix' | 'results_prefix' | 'group_prefix' | 'queue_name' | 'listed'
 > = new Script({
   name: 'enqueue',
-  keys: ['all'],
-  queueKeys: ['list', 'finished', 'failed', 'canceled'],
-  args: ['job_prefix', 'results_prefix', 'queue_name', 'listed'],
+  keys: ['all', 'groups'],
+  queueKeys: ['list', 'finished', 'failed', 'canceled', 'deferred', 'scheduled'],
+  args: ['job_prefix', 'results_prefix', 'group_prefix', 'queue_name', 'listed'],
   parts: [clock],
   body: `
 local q = queue(1)
 local ended = { finished = true, failed = true, stopped = true, canceled = true }
+local codes = { deferred = 2, scheduled = 3 }
 -- before the first write, as a script that fails half-way has done its first half. A list with jobs is listed already
 if redis.call('LLEN', q.list) == 0 then redis.call('SADD', all, listed) end
 local replies, back, front = {}, {}, {}
@@ -33,11 +38,12 @@ local replies, back, front = {}, {}, {}
 local generated = {}
 local at, last = rest, #ARGV
 while at < last do
-  local count, keyed, settings = tonumber(ARGV[at]), ARGV[at + 3] == '1', tonumber(ARGV[at + 4])
-  at = at + 5 + settings
+  local count, keyed, waits, settings = tonumber(ARGV[at]), ARGV[at + 3] == '1', ARGV[at + 6] == '1', tonumber(ARGV[at + 7])
+  at = at + 8 + settings
   for i = 1, count do
     if not keyed then generated[#generated + 1] = job_prefix .. ARGV[at] end
     at = at + (keyed and 4 or 3)
+    if waits then at = at + 2 + tonumber(ARGV[at + 1]) end
   end
 end
 local resent = #generated > 0 and redis.call('EXISTS', unpack(generated)) > 0
@@ -47,7 +53,7 @@ local function admit(id, key, enqueue_id)
   local held = redis.pcall('HMGET', key, 'status', 'enqueue_id', 'origin')
   if held.err then return 'error:' .. held.err end
   if not held[1] and redis.call('EXISTS', key) == 0 then return nil end
-  if held[2] and held[2] == enqueue_id then return 0 end
+  if held[2] and held[2] == enqueue_id then return codes[held[1]] or 1 end
   if not ended[held[1]] then return 'duplicate:' .. (held[1] or 'of no known status') end
   if held[3] and held[3] ~= queue_name then return 'elsewhere:' .. held[3] end
   for _, registry in ipairs({ q.finished, q.failed, q.canceled }) do
@@ -59,34 +65,128 @@ local function admit(id, key, enqueue_id)
   return nil
 end
 
+local function waits_key(id) return job_prefix .. ':' .. id .. ':dependencies' end
+local function dependents_key(id) return job_prefix .. id .. ':dependents' end
+-- whether a job waits for another one, straight or through others; at most so many are looked at
+local function waits_for(id, other)
+  local seen, left = { [id] = true }, { id }
+  local looks = 10000
+  while #left > 0 and looks > 0 do
+    local ids = redis.pcall('SMEMBERS', waits_key(table.remove(left)))
+    for _, each in ipairs(ids.err and {} or ids) do
+      if each == other then return true end
+      looks = looks - 1
+      if not seen[each] then
+        seen[each] = true
+        left[#left + 1] = each
+      end
+    end
+  end
+  return false
+end
+-- what a job waits for, from the n-th argument on; or what is wrong with that
+local function unmet_of(id, first, takes, count, allows, keyed)
+  local unmet, met, lasting = {}, {}, {}
+  for n = 0, count - 1 do
+    local other = ARGV[first + n]
+    local status = redis.pcall('HGET', job_prefix .. other, 'status')
+    if type(status) == 'table' then return nil, 'error:' .. status.err end
+    if not status and n < takes then return nil, 'gone:' .. other end
+    if status and status ~= 'finished' and not (allows and status == 'failed') then
+      local set = redis.pcall('SCARD', dependents_key(other))
+      if type(set) == 'table' then return nil, 'error:' .. set.err end
+      if keyed and waits_for(other, id) then return nil, 'cycle:' .. other end
+      unmet[#unmet + 1] = other
+      lasting[other] = not ended[status]
+    elseif status and n < takes then met[#met + 1] = other end
+  end
+  if #unmet > 0 then
+    local size = redis.pcall('ZCARD', q.deferred)
+    if type(size) == 'table' then return nil, 'error:' .. size.err end
+  end
+  return unmet, nil, met, lasting
+end
+local filling
+local function fill_in()
+  if not filling then
+    ${fill}
+    filling = { note = note_result, fill = fill }
+  end
+  return filling
+end
+
 at = rest
 while at < last do
   local count, to_front, ttl, keyed = tonumber(ARGV[at]), ARGV[at + 1] == '1', ARGV[at + 2], ARGV[at + 3] == '1'
-  local settings = at + 5
-  at = settings + tonumber(ARGV[at + 4])
+  local due, group, waits = ARGV[at + 4], ARGV[at + 5], ARGV[at + 6] == '1'
+  local settings = at + 8
+  at = settings + tonumber(ARGV[at + 7])
   local last_setting = at - 1
+  local flaw, score, allows
+  if due ~= '' then
+    local delay = string.match(due, '^%+(.*)$')
+    score = delay and now + tonumber(delay) or tonumber(due)
+    local size = redis.pcall('ZCARD', q.scheduled)
+    if type(size) == 'table' then flaw = 'error:' .. size.err end
+  end
+  if group ~= '' then
+    local size = redis.pcall('SCARD', group_prefix .. group)
+    if type(size) == 'table' then flaw = 'error:' .. size.err end
+  end
+  for n = settings, waits and last_setting or 0, 2 do
+    if ARGV[n] == 'allow_dependency_failures' then allows = true end
+  end
   for i = 1, count do
     local id = ARGV[at]
     local key = job_prefix .. id
-    local refusal
-    if keyed then
-      local enqueue_id = ARGV[at + 3]
-      refusal = admit(id, key, enqueue_id)
-      if not refusal then redis.call('HSET', key, 'enqueue_id', enqueue_id) end
+    local refusal = flaw
+    local first = at + (keyed and 4 or 3)
+    local unmet, met, lasting
+    if refusal then -- nothing of its group can be stored
+    elseif keyed then
+      refusal = admit(id, key, ARGV[at + 3])
     elseif resent then
       local status = redis.pcall('HGET', key, 'status')
       if type(status) == 'table' then refusal = 'error:' .. status.err
-      elseif status then refusal = 0 end
+      elseif status then refusal = codes[status] or 1 end
     end
+    if waits then
+      local takes, others = tonumber(ARGV[first]), tonumber(ARGV[first + 1])
+      first = first + 2
+      if not refusal then unmet, refusal, met, lasting = unmet_of(id, first, takes, others, allows, keyed) end
+      first = first + others
+    end
+    local status = 'queued'
     if not refusal then
-      redis.call('HSET', key, 'status', 'queued', 'origin', queue_name, 'created_at', timestamp(), 'enqueued_at', timestamp(),
+      if unmet and #unmet > 0 then status = 'deferred' elseif score then status = 'scheduled' end
+      redis.call('HSET', key, 'status', status, 'origin', queue_name, 'created_at', timestamp(), 'enqueued_at', timestamp(),
         'data', ARGV[at + 1], 'description', ARGV[at + 2], unpack(ARGV, settings, last_setting))
-      if ttl ~= '0' then redis.call('EXPIRE', key, ttl) end
-      if to_front then front[#front + 1] = id else back[#back + 1] = id end
+      if keyed then redis.call('HSET', key, 'enqueue_id', ARGV[at + 3]) end
+      if group ~= '' then redis.call('SADD', group_prefix .. group, id) end
+      if status == 'scheduled' then redis.call('ZADD', q.scheduled, string.format('%.3f', score), id)
+      elseif ttl ~= '0' then redis.call('EXPIRE', key, ttl) end
+      if met and #met > 0 then
+        for _, other in ipairs(met) do fill_in().note(key, other) end
+      end
+      if status == 'deferred' then
+        redis.call('HDEL', key, 'enqueued_at')
+        for _, other in ipairs(unmet) do
+          redis.call('SADD', dependents_key(other), id)
+          -- a job of this id that ended before may have left a lifetime
+          if lasting[other] then redis.call('PERSIST', dependents_key(other)) end
+          redis.call('SADD', waits_key(id), other)
+        end
+        if ttl ~= '0' then redis.call('EXPIRE', waits_key(id), ttl) end
+        redis.call('ZADD', q.deferred, string.format('%.3f', now), id)
+      elseif status == 'queued' then
+        if met and #met > 0 then fill_in().fill(key) end
+        if to_front then front[#front + 1] = id else back[#back + 1] = id end
+      end
     end
-    replies[#replies + 1] = refusal or 1
-    at = at + (keyed and 4 or 3)
+    replies[#replies + 1] = refusal or codes[status] or 1
+    at = first
   end
+  if group ~= '' and not flaw then redis.pcall('SADD', groups, group) end
 end
 if #back > 0 then redis.call('RPUSH', q.list, unpack(back)) end
 if #front > 0 then redis.call('LPUSH', q.list, unpack(front)) end

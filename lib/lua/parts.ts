@@ -141,7 +141,8 @@ end`;
 /**
  * `retry(key, id, list, scheduled)` carries out the plan that a failed job's hash holds, as RQ's `Job.retry` does, and
  * `run_as_asked(key, id, list, scheduled, delay, most)` what its function asked for, as RQ does with a `Retry` that is
- * returned. Both answer `queued`, `scheduled`, or nil where it does not run again. Needs `queueAgain`.
+ * returned. `run_repeated(key, id, list, scheduled, run)` carries out the repeats of a job whose run finished, as RQ's `Repeat`
+ * does: waits are counted from the list's end. All answer `queued`, `scheduled`, or nil where it does not run again. Needs `queueAgain`.
  */
 export const retry = `
 local function run_again(key, id, list, scheduled, interval, at_front)
@@ -155,6 +156,20 @@ local function run_again(key, id, list, scheduled, interval, at_front)
   live(key)
   redis.call('ZADD', scheduled, string.format('%d', math.floor(now + interval)), id)
   return 'scheduled'
+end
+local function run_repeated(key, id, list, scheduled, run)
+  local plan = redis.call('HMGET', key, 'repeats_left', 'repeat_intervals')
+  local left = seconds(plan[1])
+  if not left or left < 1 then return nil end
+  local interval = 0
+  local read, intervals = pcall(cjson.decode, plan[2] or '[]')
+  if read and type(intervals) == 'table' and #intervals > 0 then
+    interval = tonumber(intervals[math.min(left, #intervals)]) or 0
+  end
+  if interval > 0 and type(redis.pcall('ZCARD', scheduled)) == 'table' then return nil end
+  redis.call('HSET', key, 'repeats_left', string.format('%d', left - 1), 'repeated_run', run)
+  redis.call('HDEL', key, 'exc_info', 'ended_at')
+  return run_again(key, id, list, scheduled, interval, false)
 end
 local function run_as_asked(key, id, list, scheduled, delay, most)
   local asked = redis.call('HMGET', key, 'number_of_retries', 'enqueue_at_front_on_retry')
@@ -175,48 +190,4 @@ local function retry(key, id, list, scheduled)
   if interval > 0 and type(redis.pcall('ZCARD', scheduled)) == 'table' then return nil end
   redis.call('HSET', key, 'retries_left', string.format('%d', left - 1))
   return run_again(key, id, list, scheduled, interval, plan[3] == '1')
-end`;
-
-/**
- * \`release(id, status, ttl)\` queues the jobs that waited for this one and now for none, as RQ's \`enqueue_dependents\`:
- * a dependency that failed counts where the dependent allows it, one that is gone counts as met. Needs \`clock\`,
- * \`announce\`, \`queueAgain\`, the key \`all\`, and the arguments \`job_prefix\`, \`list_prefix\`, \`deferred_prefix\`: a
- * dependent may be on any queue.
- */
-export const release = `
-local function met(id, without, allows_failure)
-  local waits_for = redis.pcall('SMEMBERS', job_prefix .. ':' .. id .. ':dependencies')
-  if waits_for.err then return false end
-  for _, other in ipairs(waits_for) do
-    if other ~= without then
-      local status = redis.pcall('HGET', job_prefix .. other, 'status')
-      if type(status) == 'string' and status ~= 'finished' and not (allows_failure and status == 'failed') then
-        return false
-      end
-    end
-  end
-  return true
-end
-local function release(id, status, ttl)
-  local dependents = job_prefix .. id .. ':dependents'
-  local waiting = redis.pcall('SMEMBERS', dependents)
-  if waiting.err then return end
-  for _, dependent in ipairs(waiting) do
-    local key = job_prefix .. dependent
-    local held = redis.pcall('HMGET', key, 'status', 'origin', 'allow_dependency_failures', 'enqueue_at_front')
-    local allows_failure = held[3] == '1'
-    if held.err or held[1] ~= 'deferred' or not held[2] then
-      redis.call('SREM', dependents, dependent)
-    elseif (status == 'finished' or status == 'failed' and allows_failure) and met(dependent, id, allows_failure) then
-      local list, deferred = list_prefix .. held[2], deferred_prefix .. held[2]
-      if type(redis.pcall('LLEN', list)) ~= 'table' and type(redis.pcall('ZREM', deferred, dependent)) ~= 'table' then
-        redis.call('SREM', dependents, dependent)
-        redis.pcall('SADD', all, list)
-        queue_again(key, dependent, list, held[4] == '1')
-        announce(held[2], dependent, 'queued')
-      end
-    end
-  end
-  -- what is left waits for others, and asks for this one no more once it has expired
-  if ttl > 0 then redis.pcall('EXPIRE', dependents, ttl) elseif ttl == 0 then redis.call('DEL', dependents) end
 end`;

@@ -1,19 +1,42 @@
-/** Queues the scheduled jobs whose time has come, unless a Python scheduler does. */
+/** Queues the scheduled jobs whose time has come, unless a Python scheduler does, and dependents that were too many at once. */
 import { Script } from '../script.ts';
+import { fill, release, releaseSome } from './dependents.ts';
 import { announce, clock, queueAgain, queueNames, seconds } from './parts.ts';
 
 /**
  * At most `most` jobs a queue; an id without a scheduled job is dropped once it is `patience` seconds overdue. Reply: 1 when there are more.
  */
 export const queueDue: Script<
-  'all',
+  'all' | 'releasing',
   'list' | 'scheduled' | 'schedulerLock',
-  'job_prefix' | 'status_prefix' | 'queue_names' | 'most' | 'patience' | 'errors_kept' | 'error_bytes'
+  | 'job_prefix'
+  | 'results_prefix'
+  | 'list_prefix'
+  | 'deferred_prefix'
+  | 'status_prefix'
+  | 'queue_names'
+  | 'most'
+  | 'patience'
+  | 'errors_kept'
+  | 'error_bytes'
+  | 'release_most'
 > = new Script({
   name: 'queue_due',
-  keys: ['all'],
+  keys: ['all', 'releasing'],
   queueKeys: ['list', 'scheduled', 'schedulerLock'],
-  args: ['job_prefix', 'status_prefix', 'queue_names', 'most', 'patience', 'errors_kept', 'error_bytes'],
+  args: [
+    'job_prefix',
+    'results_prefix',
+    'list_prefix',
+    'deferred_prefix',
+    'status_prefix',
+    'queue_names',
+    'most',
+    'patience',
+    'errors_kept',
+    'error_bytes',
+    'release_most',
+  ],
   parts: [queueNames, clock, announce, seconds, queueAgain],
   allowOom: true,
   body: `
@@ -49,6 +72,13 @@ for i = 1, queues do
     end
     if #handled >= tonumber(most) then more = 1 end
   end
+end
+if redis.call('EXISTS', releasing) == 1 then
+  ${fill}
+  local release_left = tonumber(release_most)
+  ${release}
+  ${releaseSome}
+  if release_some() then more = 1 end
 end
 publish_all()
 return more`,

@@ -2,24 +2,44 @@
 import { Script } from '../script.ts';
 
 /**
- * Rest: ids. Reply, for each: `[status, queue, result, error, stream entry]`, with false for what there is not: either the
- * entry, `[field, value, …]`, or the hash says what came of the job.
+ * Rest: ids. Reply, for each: `[status, queue, result, error, stream entry, root, its status]`, with false for what there
+ * is not: either the entry, `[field, value, …]`, or the hash says what came of the job. `root` is the job that keeps one from
+ * running: it did not finish, and the job waits for it, be it through others. Of very many, some are looked at each time.
  */
 export const readState: Script<never, never, 'job_prefix' | 'results_prefix'> = new Script({
   name: 'read_state',
   args: ['job_prefix', 'results_prefix'],
   readsOnly: true,
   body: `
+local function root_of(id)
+  local seen, left, looks = { [id] = true }, { id }, 1000
+  while #left > 0 and looks > 0 do
+    local each = table.remove(left)
+    local allows = redis.pcall('HGET', job_prefix .. each, 'allow_dependency_failures') == '1'
+    local others = redis.pcall('SRANDMEMBER', job_prefix .. ':' .. each .. ':dependencies', looks)
+    for _, other in ipairs(others.err and {} or others) do
+      local status = redis.pcall('HGET', job_prefix .. other, 'status')
+      if status == 'stopped' or status == 'canceled' or status == 'failed' and not allows then return other, status end
+      looks = looks - 1
+      if status == 'deferred' and not seen[other] then
+        seen[other] = true
+        left[#left + 1] = other
+      end
+    end
+  end
+  return false, false
+end
 local states = {}
 for i = rest, #ARGV do
   local id = ARGV[i]
   local held = redis.pcall('HMGET', job_prefix .. id, 'status', 'origin')
   -- a missing right is not the job's fault
   if held.err and not string.find(held.err, 'WRONGTYPE', 1, true) then return held end
-  local state = { false, false, false, false, false }
+  local state = { false, false, false, false, false, false, false }
   if not held.err and held[1] then
     local status = held[1]
     state[1], state[2] = status, held[2]
+    if status == 'deferred' then state[6], state[7] = root_of(id) end
     if status == 'finished' or status == 'failed' then
       -- where Python had a hand in the job, the stream is right, and the hash may hold what an earlier run left
       local entries = redis.pcall('XREVRANGE', results_prefix .. id, '+', '-', 'COUNT', 1)

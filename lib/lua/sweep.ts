@@ -1,13 +1,16 @@
 /** The janitor's round on one queue: what dead workers held goes back, what has expired is forgotten. */
 import { Script } from '../script.ts';
-import { announce, clock, keep, queueAgain, release, retry, seconds, sound } from './parts.ts';
+import { fill, release } from './dependents.ts';
+import { announce, clock, keep, queueAgain, retry, seconds, sound } from './parts.ts';
 
 /**
  * `lock_ms` is 0 where the caller goes on with a round it has begun. `offset` is a random number of 0 to below 1: where
- * in the registry of canceled jobs to look for ids whose hash has expired.
+ * in the registries of canceled and of deferred jobs to look.
  *
  * A run of ours is past its lease when its score less `margin` is; a run of Python's when its score is, and then RQ's
  * rule holds: it is retried if any retry is left, and failed else. At most `most` members are looked at.
+ *
+ * A deferred job whose dependencies are met, or gone without a word (expired, deleted by somebody else), is queued.
  *
  * The claims of a worker go back once its hash has less than `silent_ms` left to live.
  *
@@ -15,18 +18,20 @@ import { announce, clock, keep, queueAgain, release, retry, seconds, sound } fro
  * of which `recovered` and `abandoned` are lists of ids.
  */
 export const sweep: Script<
-  'all' | 'workers',
+  'all' | 'workers' | 'releasing',
   | 'list'
   | 'intermediate'
   | 'started'
   | 'finished'
   | 'failed'
   | 'canceled'
+  | 'deferred'
   | 'scheduled'
   | 'claimants'
   | 'janitor'
   | 'workers',
   | 'job_prefix'
+  | 'results_prefix'
   | 'status_prefix'
   | 'list_prefix'
   | 'deferred_prefix'
@@ -44,9 +49,11 @@ export const sweep: Script<
   | 'offset'
   | 'errors_kept'
   | 'error_bytes'
+  | 'patience'
+  | 'release_most'
 > = new Script({
   name: 'sweep',
-  keys: ['all', 'workers'],
+  keys: ['all', 'workers', 'releasing'],
   queueKeys: [
     'list',
     'intermediate',
@@ -54,6 +61,7 @@ export const sweep: Script<
     'finished',
     'failed',
     'canceled',
+    'deferred',
     'scheduled',
     'claimants',
     'janitor',
@@ -61,6 +69,7 @@ export const sweep: Script<
   ],
   args: [
     'job_prefix',
+    'results_prefix',
     'status_prefix',
     'list_prefix',
     'deferred_prefix',
@@ -78,13 +87,26 @@ export const sweep: Script<
     'offset',
     'errors_kept',
     'error_bytes',
+    'patience',
+    'release_most',
   ],
-  parts: [clock, announce, keep, seconds, queueAgain, retry, release, sound],
+  parts: [
+    clock,
+    announce,
+    keep,
+    seconds,
+    queueAgain,
+    retry,
+    fill,
+    'local release_left = tonumber(release_most)',
+    release,
+    sound,
+  ],
   allowOom: true,
   body: `
 local q = queue(1)
 if lock_ms ~= '0' and not redis.call('SET', q.janitor, sweeper, 'NX', 'PX', lock_ms) then return { 0, 0, {}, {}, 0 } end
-sound(q, { 'started', 'finished', 'failed', 'canceled' })
+sound(q, { 'started', 'finished', 'failed', 'canceled', 'deferred' })
 
 local limit = tonumber(most)
 local function text_of(score) return string.format('%.6f', score) end
@@ -224,6 +246,19 @@ if canceled > 0 then
   local first = math.max(0, math.min(math.floor(canceled * tonumber(offset)), canceled - limit))
   for _, id in ipairs(redis.call('ZRANGE', q.canceled, first, first + limit - 1)) do
     if redis.call('EXISTS', job_prefix .. id) == 0 then redis.call('ZREM', q.canceled, id) end
+  end
+end
+-- ---- jobs that wait for others, where nobody said that these are over
+local deferred = redis.call('ZCARD', q.deferred)
+if deferred > 0 then
+  local first = math.max(0, math.min(math.floor(deferred * tonumber(offset)), deferred - limit))
+  local page = redis.call('ZRANGE', q.deferred, first, first + limit - 1, 'WITHSCORES')
+  for n = 1, #page, 2 do
+    local id = page[n]
+    local status = redis.pcall('HGET', job_prefix .. id, 'status')
+    if status == 'deferred' then settle(id)
+    -- expired, or canceled by RQ; not sooner, as somebody may be about to write it
+    elseif tonumber(page[n + 1]) < now - tonumber(patience) then redis.call('ZREM', q.deferred, id) end
   end
 end
 publish_all()

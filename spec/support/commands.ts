@@ -17,6 +17,7 @@ import { releaseClaims } from '../../lib/lua/release-claims.ts';
 import { renew } from '../../lib/lua/renew.ts';
 import { requestStop } from '../../lib/lua/request-stop.ts';
 import { requeue } from '../../lib/lua/requeue.ts';
+import { reschedule } from '../../lib/lua/reschedule.ts';
 import { saveMeta } from '../../lib/lua/save-meta.ts';
 import { sweep } from '../../lib/lua/sweep.ts';
 import { unregister } from '../../lib/lua/unregister.ts';
@@ -48,6 +49,7 @@ export const PRODUCERS: Named = [
   readState,
   requestStop,
   requeue,
+  reschedule,
   saveMeta,
 ];
 

@@ -8,6 +8,12 @@ local answers, ended, registered = {}, {}, {}
 local over, over_dependents = {}, {}
 local stream_type = { finished = '1', failed = '2', stopped = '3' }
 
+local function stream_in(id, run, status, stream, seconds)
+  redis.pcall('XADD', results_prefix .. id, 'MAXLEN', '10', '*', 'type', stream_type[status], 'worker_name', worker,
+    status == 'finished' and 'return_value' or 'exc_string', stream,
+    'execution_id', run, 'execution_started_at', string.format('%.6f', now - tonumber(seconds)),
+    'execution_ended_at', string.format('%.6f', now))
+end
 local function finish(i, id, run, status, ttl, text, stream, seconds, announced_text, follows)
   local key = job_prefix .. id
   -- the worker as well: Python's claim leaves our execution id in place
@@ -15,6 +21,7 @@ local function finish(i, id, run, status, ttl, text, stream, seconds, announced_
   if fence.err then return 0 end
   if fence[2] ~= run or fence[3] ~= worker then
     -- a failure after which the job was retried left its mark among the errors
+    if follows == 'repeat' then return redis.call('HGET', key, 'repeated_run') == run and 1 or 0 end
     local errors = status == 'failed' and redis.call('HGET', key, 'errors')
     if not errors or not string.find(errors, run, 1, true) then return 0 end
     return fence[1] == 'scheduled' and 3 or 2
@@ -43,8 +50,17 @@ local function finish(i, id, run, status, ttl, text, stream, seconds, announced_
       return again == 'queued' and 2 or 3
     end
   end
-  over[#over + 1] = { id, status, ttl }
+  over[#over + 1] = { id, status, ttl, text }
   over_dependents[#over] = job_prefix .. id .. ':dependents'
+  local again = follows == 'repeat' and following().run_repeated(key, id, queue(i).list, queue(i).scheduled, run)
+  if again then
+    if stream then
+      stream_in(id, run, status, stream, seconds)
+      keep(results_prefix .. id, ttl)
+    end
+    announce(names[i], id, again, worker)
+    return 1
+  end
   if ttl == 0 then
     local group = redis.call('HGET', key, 'group_id')
     if group and group ~= '' then redis.pcall('SREM', group_prefix .. group, id) end
@@ -53,12 +69,8 @@ local function finish(i, id, run, status, ttl, text, stream, seconds, announced_
     redis.call('HSET', key, 'status', status, 'ended_at', timestamp(), field, text)
     if ttl > 0 then redis.pcall('EXPIRE', key, ttl) end
     if stream then
-      local results = results_prefix .. id
-      redis.pcall('XADD', results, 'MAXLEN', '10', '*', 'type', stream_type[status], 'worker_name', worker,
-        status == 'finished' and 'return_value' or 'exc_string', stream,
-        'execution_id', run, 'execution_started_at', string.format('%.6f', now - tonumber(seconds)),
-        'execution_ended_at', string.format('%.6f', now))
-      keep(results, ttl)
+      stream_in(id, run, status, stream, seconds)
+      keep(results_prefix .. id, ttl)
     end
     local kind = status == 'finished' and 'finished' or 'failed'
     local list = registered[kind .. i]
@@ -106,7 +118,7 @@ end
 for first = 1, #over, 2000 do
   local last = math.min(first + 1999, #over)
   if redis.call('EXISTS', unpack(over_dependents, first, last)) > 0 then
-    for n = first, last do following().release(over[n][1], over[n][2], over[n][3]) end
+    for n = first, last do following().release(unpack(over[n])) end
   end
 end
 `;

@@ -1,0 +1,141 @@
+/** One call, made into the job that is stored for it. */
+import { randomFillSync, randomUUID } from 'node:crypto';
+import { v7 as uuid } from 'uuid';
+import { dependencyPlan } from './dependency.ts';
+import { storedDuration, storedTtl } from './duration.ts';
+import {
+  checkEnqueueOptions,
+  objectJson,
+  softLimit,
+  type EnqueueOptions,
+  type QueueDefaults,
+} from './enqueue-options.ts';
+import { describeCall, toJson, type Json } from './json.ts';
+import { PLAIN, type NewJob } from './new-job.ts';
+import { quote } from './options.ts';
+import type { CallRecord } from './record.ts';
+import { References } from './reference.ts';
+import { repeatPlan } from './repeat-plan.ts';
+import { retryPlan } from './retry-plan.ts';
+
+/** A job as it will be stored, and the call in it. */
+export interface Prepared {
+  readonly job: NewJob;
+  readonly call: CallRecord;
+}
+
+const NO_KWARGS: Readonly<Record<string, Json>> = {};
+
+/**
+ * `home` is where the queue's jobs are: which Redis, database and prefix.
+ * @throws {TypeError | RangeError} for anything that can't be stored; nothing is sent then.
+ */
+export function prepare(
+  name: string,
+  args: readonly unknown[],
+  given: EnqueueOptions | undefined,
+  defaults: QueueDefaults,
+  home: string = '',
+): Prepared {
+  if (!Array.isArray(args)) throw new TypeError(`args must be an array, not ${quote(args)}`);
+  const references = new References(home);
+  const argsJson = toJson(args, 'args', references);
+  const waits = references.ids.size > 0;
+  if (given === undefined && !waits) {
+    return {
+      job: {
+        ...PLAIN,
+        id: newId(),
+        data: `[${JSON.stringify(name)},null,${argsJson},{}]`,
+        description: describeCall(name, args, NO_KWARGS),
+        settings: defaults.settings,
+      },
+      call: { functionName: name, args, kwargs: NO_KWARGS },
+    };
+  }
+  return withOptions(name, args, argsJson, given === undefined ? {} : given, defaults, references);
+}
+
+function withOptions(
+  name: string,
+  args: readonly unknown[],
+  argsJson: string,
+  given: EnqueueOptions,
+  defaults: QueueDefaults,
+  references: References,
+): Prepared {
+  const options = checkEnqueueOptions(given);
+  const { jobId, timeout, softTimeout, ttl, resultTtl, failureTtl, description, meta } = options;
+  const { kwargs = NO_KWARGS, atFront = false, retry, retryFor, noRetryFor, redeliver, repeat } = options;
+  const data = `[${JSON.stringify(name)},null,${argsJson},${objectJson(kwargs, 'kwargs', references)}]`;
+  const limit = timeout === undefined ? defaults.timeout : storedDuration(timeout, 'timeout');
+  const settings = ['timeout', String(limit)];
+  if (softTimeout !== undefined) settings.push('soft_timeout', String(softLimit(softTimeout, limit)));
+  const keep = resultTtl === undefined ? defaults.resultTtl : storedTtl(resultTtl, 'resultTtl');
+  if (keep !== undefined) settings.push('result_ttl', String(keep));
+  if (failureTtl !== undefined) settings.push('failure_ttl', String(storedTtl(failureTtl, 'failureTtl')));
+  const lifetime = ttl === undefined ? -1 : storedDuration(ttl, 'ttl');
+  // -1 is what RQ reads an absent ttl as
+  if (lifetime > 0) settings.push('ttl', String(lifetime));
+  if (meta !== undefined) settings.push('meta', objectJson(meta, 'meta'));
+  if (retry !== undefined) {
+    const { retriesLeft, intervals } = retryPlan(retry);
+    settings.push('retries_left', String(retriesLeft), 'retry_intervals', JSON.stringify(intervals));
+  }
+  if (retryFor !== undefined) settings.push('retry_for', JSON.stringify(retryFor));
+  if (noRetryFor !== undefined) settings.push('no_retry_for', JSON.stringify(noRetryFor));
+  if (redeliver === false) settings.push('redeliver', '0');
+  if (repeat !== undefined) {
+    const { repeatsLeft, intervals } = repeatPlan(repeat);
+    settings.push('repeats_left', String(repeatsLeft), 'repeat_intervals', JSON.stringify(intervals));
+  }
+  const id = jobId ?? newId();
+  const { dependsOn } = options;
+  const plan = dependsOn === undefined ? undefined : dependencyPlan(dependsOn, references);
+  const dependencies = [...new Set([...references.ids, ...(plan?.ids ?? [])])];
+  if (dependsOn !== undefined && dependencies.length === 0) {
+    throw new TypeError('dependsOn needs jobs, where there are none among the arguments');
+  }
+  if (dependencies.includes(id)) throw new TypeError(`Job ${quote(id)} can't wait for itself`);
+  if (dependencies.length > 0) {
+    settings.push('dependency_id', dependencies[0] ?? '', 'dependency_ids', JSON.stringify(dependencies));
+    if (plan?.allowFailure === true) settings.push('allow_dependency_failures', '1');
+    if (atFront || plan?.atFront === true) settings.push('enqueue_at_front', '1');
+    if (references.ids.size > 0) settings.push('takes_results', '1');
+  }
+  return {
+    job: {
+      ...PLAIN,
+      id,
+      enqueueId: jobId === undefined ? '' : randomUUID(),
+      atFront: atFront || plan?.atFront === true,
+      ttl: Math.max(lifetime, 0),
+      data,
+      description: description ?? describeCall(name, args, kwargs),
+      settings,
+      dependencies,
+      results: references.ids.size,
+    },
+    call: { functionName: name, args, kwargs },
+  };
+}
+
+// random bytes for 256 ids at a time: a call for each id would cost more than the rest of it
+const random = Buffer.alloc(16 * 256);
+let used = random.length;
+let lastMs = 0;
+let sequence = 0;
+
+/** A uuid v7: those of this process sort in the order in which they were made. */
+function newId(): string {
+  if (used === random.length) {
+    randomFillSync(random);
+    used = 0;
+  }
+  used += 16;
+  const bytes = random.subarray(used - 16, used);
+  const now = Date.now();
+  if (now > lastMs) [lastMs, sequence] = [now, bytes.readUInt32BE(0) >>> 1];
+  else sequence++;
+  return uuid({ random: bytes, msecs: lastMs, seq: sequence });
+}
