@@ -19,7 +19,10 @@ interface Flags {
   readonly grace?: string;
   readonly lease?: string;
   readonly maxRecoveries?: number;
-  readonly dequeueStrategy: DequeueStrategy;
+  readonly dequeueStrategy?: DequeueStrategy;
+  readonly weights?: Readonly<Record<string, number>>;
+  readonly rateLimit?: Readonly<Record<string, string>>;
+  readonly prefetch: number;
   readonly allowEviction?: boolean;
   readonly verbose?: boolean;
   readonly quiet?: boolean;
@@ -51,9 +54,16 @@ const command = new Command('rq-worker')
   .option('--max-recoveries <n>', 'how often a job of dead workers is run again (default: 3)', countFrom(0))
   .addOption(
     new Option('--dequeue-strategy <strategy>', 'order of the queues')
-      .choices(['default', 'round_robin', 'random'])
-      .default('default'),
+      .choices(['default', 'round_robin', 'random', 'weighted'])
+      .default(undefined, 'default'),
   )
+  .option('--weights <queue=n,…>', 'how often each queue is drawn beside the others', weightsFrom)
+  .option(
+    '--rate-limit <queue=rate>',
+    'most jobs of a queue that begin in a time: mails=10/m; repeatable',
+    rateFrom,
+  )
+  .option('--prefetch <n>', 'jobs taken ahead of free slots', countFrom(0), 0)
   .option('--allow-eviction', 'work on a Redis that may evict keys, and so lose jobs')
   .option('-v, --verbose', 'log more')
   .option('-q, --quiet', 'log warnings and errors only')
@@ -77,6 +87,23 @@ function countFrom(least: number): (value: string) => number {
       throw new InvalidArgumentError(`It must be a whole number of ${least} or more.`);
     return n;
   };
+}
+
+function weightsFrom(value: string): Record<string, number> {
+  const weights: Record<string, number> = {};
+  for (const pair of value.split(',')) {
+    const [, queue = '', n = ''] = /^([^=]+)=(\d+)$/.exec(pair) ?? [];
+    if (queue === '' || Number(n) < 1)
+      throw new InvalidArgumentError('It must be queues and whole numbers of 1 or more: high=5,low=1.');
+    weights[queue] = Number(n);
+  }
+  return weights;
+}
+
+function rateFrom(value: string, all: Readonly<Record<string, string>> = {}): Record<string, string> {
+  const at = value.indexOf('=');
+  if (at < 1) throw new InvalidArgumentError('It must be a queue and a rate: mails=10/m.');
+  return { ...all, [value.slice(0, at)]: value.slice(at + 1) };
 }
 
 async function main(): Promise<number> {
@@ -118,7 +145,10 @@ async function run(
       functions,
       logger,
       concurrency: flags.concurrency,
-      dequeueStrategy: flags.dequeueStrategy,
+      prefetch: flags.prefetch,
+      ...(flags.dequeueStrategy === undefined ? {} : { dequeueStrategy: flags.dequeueStrategy }),
+      ...(flags.weights === undefined ? {} : { weights: flags.weights }),
+      ...(flags.rateLimit === undefined ? {} : { rateLimits: flags.rateLimit }),
       allowEviction: flags.allowEviction ?? false,
       logDescriptions: flags.disableJobDescLogging !== true,
       ...(flags.url === undefined ? {} : { connection: flags.url }),

@@ -3,7 +3,7 @@ import { TIMEOUT } from './defaults.ts';
 import type { DependsOn } from './dependency.ts';
 import { storedDuration, storedTtl, type Duration } from './duration.ts';
 import { toJson } from './json.ts';
-import { checkFlag, checkJobId, checkOptions, quote } from './options.ts';
+import { checkCount, checkFlag, checkJobId, checkName, checkOptions, quote } from './options.ts';
 import type { References } from './reference.ts';
 import { repeatPlan, type RepeatOptions } from './repeat-plan.ts';
 import { retryPlan, type RetryOptions } from './retry-plan.ts';
@@ -55,8 +55,21 @@ export interface EnqueueOptions {
    * more counts as finished, as in RQ.
    */
   readonly dependsOn?: DependsOn;
+  /**
+   * The jobs that share a `key`, on whichever queues, run at most `concurrency` at a time, over all workers. Others wait aside,
+   * so that they hold up no queue. Python workers don't look at it.
+   */
+  readonly limit?: ConcurrencyLimit;
   /** How often it runs again after it finished, and when; not at all by default. Its dependents wait for the first time only. */
   readonly repeat?: RepeatOptions;
+}
+
+/** One tenant, or one account of a service, and how many of its jobs may run at a time. */
+export interface ConcurrencyLimit {
+  /** 1 to 128 characters of `A-Z a-z 0-9 _ . -`. */
+  readonly key: string;
+  /** 1 or more. */
+  readonly concurrency: number;
 }
 
 /** What a queue sets for jobs whose call does not. */
@@ -84,6 +97,7 @@ export const ENQUEUE_OPTIONS: readonly string[] = [
   'redeliver',
   'dependsOn',
   'repeat',
+  'limit',
 ];
 
 /** Checks what can be checked without a call and without a queue; `prepare` and `task` share it. */
@@ -102,6 +116,7 @@ export function checkEnqueueOptions(given: EnqueueOptions): EnqueueOptions {
   }
   if (atFront !== undefined) checkFlag(atFront, 'atFront');
   if (retry !== undefined) retryPlan(retry);
+  if (options.limit !== undefined) checkLimit(options.limit);
   if (options.repeat !== undefined) repeatPlan(options.repeat);
   for (const name of ['retryFor', 'noRetryFor'] as const) {
     if (options[name] === undefined) continue;
@@ -114,6 +129,13 @@ export function checkEnqueueOptions(given: EnqueueOptions): EnqueueOptions {
     );
   }
   return options;
+}
+
+export function checkLimit(limit: unknown): ConcurrencyLimit {
+  if (typeof limit !== 'object' || limit === null || Array.isArray(limit))
+    throw new TypeError(`limit must be { key, concurrency }, not ${quote(limit)}`);
+  const { key, concurrency } = checkOptions(limit as ConcurrencyLimit, ['key', 'concurrency'], 'limit');
+  return { key: checkName(key, 'limit.key'), concurrency: checkCount(concurrency, 'limit.concurrency', 1) };
 }
 
 function checkErrorNames(names: unknown, what: string): void {

@@ -21,6 +21,10 @@ export interface QueueKeys {
   readonly claimants: string;
   /** Ours: held by the worker that sweeps the queue. */
   readonly janitor: string;
+  /** Ours: hash of what all workers keep to on this queue: `paused`, `rate`. */
+  readonly limits: string;
+  /** Ours: sorted set of the runs that a rate limit counts, by when they began. */
+  readonly starts: string;
   /** Held by a Python scheduler that moves this queue's due jobs. */
   readonly schedulerLock: string;
 }
@@ -51,6 +55,11 @@ export class Keys {
   readonly executionsPrefix: string;
   /** A group's set is this and its name. */
   readonly groupPrefix: string;
+  /** Ours: a set of the runs that take a key's slots is this and the key. */
+  readonly slotsPrefix: string;
+  /** Ours: a list of the jobs that wait for a slot of a key is this and the key; and the set of all such keys. */
+  readonly parkedPrefix: string;
+  readonly parked: string;
   /** A worker's hash is this and its name. */
   readonly workerPrefix: string;
   /** A job's status channel is this, its queue, a colon and its id. */
@@ -72,6 +81,9 @@ export class Keys {
     this.resultsPrefix = `${prefix}:results:`;
     this.executionsPrefix = `${prefix}:executions:`;
     this.groupPrefix = `${prefix}:group:`;
+    this.slotsPrefix = `${prefix}:slots:`;
+    this.parkedPrefix = `${prefix}:parked:`;
+    this.parked = `${prefix}:parked`;
     this.workerPrefix = `${prefix}:worker:`;
     this.statusPrefix = `${prefix}:status:`;
     this.commandPrefix = `${prefix}:pubsub:`;
@@ -92,6 +104,8 @@ export class Keys {
       workers: `${prefix}workers:${name}`,
       claimants: `${prefix}claimants:${name}`,
       janitor: `${prefix}janitor:${name}`,
+      limits: `${prefix}limits:${name}`,
+      starts: `${prefix}starts:${name}`,
       schedulerLock: `${prefix}scheduler-lock:${name}`,
     };
   }

@@ -27,6 +27,8 @@ export interface Ended {
    * many seconds unless it has asked so often already. `repeat` where a job that finished may run again. '' for other ends.
    */
   readonly again: string;
+  /** The key whose slot the run took; '' or nothing for none. */
+  readonly shares?: string;
   /** What was thrown, where it did not finish. */
   readonly error?: unknown;
 }
@@ -45,7 +47,7 @@ export function inGroups(handIns: readonly HandIn[]): Argument[] {
   let last: HandIn | undefined;
   for (const handIn of handIns) {
     const { place, jobId, executionId, ended } = handIn;
-    const { status, ttl, text, stream, publish, again } = ended;
+    const { status, ttl, text, stream, publish, again, shares = '' } = ended;
     const alike =
       last !== undefined &&
       last.place === place &&
@@ -53,11 +55,12 @@ export function inGroups(handIns: readonly HandIn[]): Argument[] {
       last.ended.ttl === ttl &&
       last.ended.publish === publish &&
       last.ended.again === again &&
+      (last.ended.shares ?? '') === shares &&
       (last.ended.stream === '') === (stream === '');
     if (alike) all[counted] = (all[counted] as number) + 1;
     else {
       counted = all.length;
-      all.push(1, place + 1, status, ttl, publish ? '1' : '0', stream === '' ? '0' : '1', again);
+      all.push(1, place + 1, status, ttl, publish ? '1' : '0', stream === '' ? '0' : '1', again, shares);
     }
     all.push(jobId, executionId, text);
     if (stream !== '') all.push(stream, handIn.seconds);

@@ -5,6 +5,7 @@ import { dependencyPlan } from './dependency.ts';
 import { storedDuration, storedTtl } from './duration.ts';
 import {
   checkEnqueueOptions,
+  checkLimit,
   objectJson,
   softLimit,
   type EnqueueOptions,
@@ -85,6 +86,10 @@ function withOptions(
   if (retryFor !== undefined) settings.push('retry_for', JSON.stringify(retryFor));
   if (noRetryFor !== undefined) settings.push('no_retry_for', JSON.stringify(noRetryFor));
   if (redeliver === false) settings.push('redeliver', '0');
+  if (options.limit !== undefined) {
+    const { key, concurrency } = checkLimit(options.limit);
+    settings.push('limit_key', key, 'limit_concurrency', String(concurrency));
+  }
   if (repeat !== undefined) {
     const { repeatsLeft, intervals } = repeatPlan(repeat);
     settings.push('repeats_left', String(repeatsLeft), 'repeat_intervals', JSON.stringify(intervals));

@@ -32,6 +32,7 @@ import { Pending } from './reference.ts';
 import { LocalFields } from './local-fields.ts';
 import type { NewJob } from './new-job.ts';
 import type { JobStatus } from './record.ts';
+import { shownRate, storedRate, type Rate } from './rate.ts';
 import { Registry } from './registry.ts';
 import { runNow } from './run-now.ts';
 import { dueAt, dueIn, type DueIn } from './schedule.ts';
@@ -255,6 +256,34 @@ export class Queue implements AsyncDisposable {
   async delete(): Promise<void> {
     await this.empty();
     await this.#store.forget(this.#keys);
+  }
+
+  /** Has no worker of this library take jobs from it until `resume()`; those that run go on. Safe twice. */
+  async pause(): Promise<void> {
+    await this.#store.setLimit(this.#keys, 'paused', new Date().toISOString());
+  }
+
+  /** Workers go on with it, within a second. Safe where it is not paused. */
+  async resume(): Promise<void> {
+    await this.#store.setLimit(this.#keys, 'paused', undefined);
+  }
+
+  async isPaused(): Promise<boolean> {
+    return (await this.#store.limits(this.#keys)).paused !== undefined;
+  }
+
+  /**
+   * Lets at most so many of its jobs begin in a time, over all workers: `'10/m'`, `'60/s'`, `'5/30s'`; `undefined` takes the
+   * limit away. Workers keep to it from their next look on. Counted by Redis' clock, in any window of that length.
+   */
+  async setRateLimit(rate: Rate | undefined): Promise<void> {
+    await this.#store.setLimit(this.#keys, 'rate', rate === undefined ? undefined : storedRate(rate));
+  }
+
+  /** The rate set for all workers; `undefined` where there is none. */
+  async getRateLimit(): Promise<Rate | undefined> {
+    const { rate } = await this.#store.limits(this.#keys);
+    return rate === undefined ? undefined : shownRate(rate);
   }
 
   /** Closes what this queue opened; safe twice. Calls under way are rejected. */

@@ -299,6 +299,7 @@ export class Run {
       stream: isPythons(this.fields) ? Buffer.from(text).toString('base64') : '',
       publish: text.length <= PUBLISH_LIMIT,
       again: Number(textOf(this.fields, 'repeats_left')) > 0 ? 'repeat' : '',
+      shares: this.#shares,
     };
   }
 
@@ -311,6 +312,10 @@ export class Run {
     return this.#failed(reason);
   }
 
+  get #shares(): string {
+    return textOf(this.fields, 'limit_key') ?? '';
+  }
+
   #failed(error: unknown, status: 'failed' | 'stopped' = 'failed'): Ended {
     const text = errorText(error);
     let ttl = FAILURE_TTL;
@@ -321,7 +326,7 @@ export class Run {
     }
     const stream = isPythons(this.fields) ? deflateSync(text).toString('base64') : '';
     const again = status === 'failed' ? whatFollows(error, this.fields) : '';
-    return { status, ttl, text, stream, publish: false, again, error };
+    return { status, ttl, text, stream, publish: false, again, shares: this.#shares, error };
   }
 }
 

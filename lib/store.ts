@@ -212,6 +212,21 @@ export class Store {
     });
   }
 
+  /** What all workers keep to on a queue: since when it is paused, and a rate, as Redis holds it. */
+  async limits(queue: QueueKeys): Promise<{ paused: string | undefined; rate: string | undefined }> {
+    const [paused, rate] = await this.#sender.send('read limits', 'read', redis =>
+      redis.hmget(queue.limits, 'paused', 'rate'),
+    );
+    return { paused: paused ?? undefined, rate: rate ?? undefined };
+  }
+
+  /** Sets one of them for all workers, or takes it away. */
+  async setLimit(queue: QueueKeys, name: 'paused' | 'rate', value: string | undefined): Promise<void> {
+    await this.#sender.send('set a limit', 'repeatable', redis =>
+      value === undefined ? redis.hdel(queue.limits, name) : redis.hset(queue.limits, name, value),
+    );
+  }
+
   /** Ids of a group's jobs, in no order. */
   group(name: string): Promise<string[]> {
     return this.#sender.send('read a group', 'read', redis => redis.smembers(this.keys.groupPrefix + name));

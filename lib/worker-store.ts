@@ -30,8 +30,8 @@ import { inGroups, type HandIn, type RunRef } from './outcome.ts';
 import { unpackJobs } from './packed-jobs.ts';
 import type { Fields } from './record.ts';
 
-/** The order in which queues are taken from: strictly as given, each in turn, or by chance. */
-export type DequeueStrategy = 'default' | 'round_robin' | 'random';
+/** The order in which queues are taken from: strictly as given, each in turn, by chance, or by chance with weights. */
+export type DequeueStrategy = 'default' | 'round_robin' | 'random' | 'weighted';
 
 export interface AdvanceRequest {
   readonly handIns: readonly HandIn[];
@@ -58,6 +58,11 @@ export interface AdvanceReply {
   readonly dropped: readonly { readonly place: number; readonly id: string; readonly reason: string }[];
   /** Places of the queues that have a key of the wrong type: nothing can be taken from them. */
   readonly unusable: readonly number[];
+  /**
+   * Queues that nothing may be taken from: for so many milliseconds, where as many jobs began as a rate allows, and so many
+   * wait; 0 for a queue that is paused.
+   */
+  readonly closed: readonly { readonly place: number; readonly ms: number; readonly waiting: number }[];
   /** When the jobs were started, by Redis' clock, in RQ's form. */
   readonly at: string;
   /**
@@ -98,6 +103,10 @@ export interface WorkerStoreOptions {
   readonly lease?: number;
   /** How often a lost job goes back to its queue, before the next loss fails it. */
   readonly maxRecoveries?: number;
+  /** Most jobs, `<number>/<milliseconds>`, by queue, where Redis holds no other rate. */
+  readonly rates?: ReadonlyMap<string, string>;
+  /** How often each queue is drawn beside the others, by name; 1 by default. */
+  readonly weights?: ReadonlyMap<string, number> | undefined;
   /** Takes what is in its claims and nothing else, suspended or not: so a job can be run at once where it is enqueued. */
   readonly aside?: boolean;
 }
@@ -109,6 +118,8 @@ export class WorkerStore {
   readonly #units: readonly (QueueKeys & { readonly claims: string })[];
   readonly lease: number;
   readonly #maxRecoveries: number;
+  readonly #rates: string;
+  readonly #weights: string;
   /** Marks every execution id of this worker: 64 random bits. */
   readonly #tag: string = `n${randomBytes(8).toString('hex')}`;
   readonly #suspended: string;
@@ -121,7 +132,7 @@ export class WorkerStore {
     keys: Keys,
     worker: string,
     queues: readonly string[],
-    { lease = LEASE, maxRecoveries = MAX_RECOVERIES, aside = false }: WorkerStoreOptions = {},
+    { lease = LEASE, maxRecoveries = MAX_RECOVERIES, rates, weights, aside = false }: WorkerStoreOptions = {},
   ) {
     this.keys = keys;
     this.worker = worker;
@@ -134,6 +145,9 @@ export class WorkerStore {
     this.#suspended = aside ? keys.claims(worker, '') : keys.suspended;
     this.lease = lease;
     this.#maxRecoveries = maxRecoveries;
+    this.#rates =
+      rates === undefined || rates.size === 0 ? '' : queues.map(name => rates.get(name) ?? '-').join(',');
+    this.#weights = weights === undefined ? '' : queues.map(name => weights.get(name) ?? 1).join(',');
   }
 
   /** Seconds that the worker's hash outlives its last heartbeat. */
@@ -155,9 +169,19 @@ export class WorkerStore {
     redis: Redis,
     { handIns, want, claims, strategy, single = false }: AdvanceRequest,
   ): Promise<AdvanceReply> {
-    const runPrefix = this.#tag + (this.#calls++).toString(36).padStart(13, '0');
+    const call = this.#calls++;
+    const runPrefix = this.#tag + call.toString(36).padStart(13, '0');
+    const turn =
+      strategy === 'random' || strategy === 'weighted' ? Math.floor(Math.random() * 0x7fffffff) : this.#turn;
+    // calls that are sent before the reply begin where this one ends, should the queues hold enough
+    this.#turn = ((this.#turn - 1 + want) % this.queues.length) + 1;
     const reply = (await advance.runRaw(redis, {
-      keys: { suspended: this.#suspended, all: this.keys.queues, releasing: this.keys.releasing },
+      keys: {
+        suspended: this.#suspended,
+        all: this.keys.queues,
+        releasing: this.keys.releasing,
+        parked: this.keys.parked,
+      },
       queues: this.#units,
       args: {
         job_prefix: this.keys.jobPrefix,
@@ -174,17 +198,31 @@ export class WorkerStore {
         lease: this.lease + LEASE_MARGIN,
         want,
         order: strategy,
-        turn: strategy === 'random' ? Math.floor(Math.random() * 0x7fffffff) : this.#turn,
+        turn,
         claims: this.#units.map((_, i) => (claims.has(i) ? '1' : '0')).join(''),
         probation: Math.max(1, this.#maxRecoveries - 1),
         single: single ? '1' : '0',
         few_channels: this.#fewChannels ? '1' : '0',
         release_most: RELEASE_BATCH,
+        slots_prefix: this.keys.slotsPrefix,
+        parked_prefix: this.keys.parkedPrefix,
+        rates: this.#rates,
+        weights: this.#weights,
       },
       rest: inGroups(handIns),
-    })) as [number[], Buffer, [number, Buffer, Buffer][], number, number, number[], Buffer, number];
-    const [answers, jobs, dropped, more, turn, unusable, at, alone] = reply;
-    this.#turn = turn;
+    })) as [
+      number[],
+      Buffer,
+      [number, Buffer, Buffer][],
+      number,
+      number,
+      number[],
+      Buffer,
+      number,
+      number[][],
+    ];
+    const [answers, jobs, dropped, more, next, unusable, at, alone, closed] = reply;
+    if (call + 1 === this.#calls && strategy === 'round_robin') this.#turn = next;
     return {
       answers: answers.map(answer => ANSWERS[answer] ?? 'wrong type'),
       jobs: unpackJobs(jobs).map(({ queue, jobId, fields }, i) => ({
@@ -199,6 +237,7 @@ export class WorkerStore {
         reason: reason.toString(),
       })),
       unusable: unusable.map(queue => queue - 1),
+      closed: closed.map(([queue = 0, ms = 0, waiting = 0]) => ({ place: queue - 1, ms, waiting })),
       at: at.toString(),
       probation: alone === 0 ? 'none' : alone === 1 ? 'taken' : 'ahead',
       more: more === 0 ? 'no' : more === 1 ? 'yes' : 'suspended',
@@ -319,12 +358,19 @@ export class WorkerStore {
   async sweep(redis: Redis, queue: number, goOn: boolean): Promise<Swept> {
     const unit = this.#unit(queue);
     const [held, more, recovered, abandoned, claims] = (await sweep.run(redis, {
-      keys: { all: this.keys.queues, workers: this.keys.workers, releasing: this.keys.releasing },
+      keys: {
+        all: this.keys.queues,
+        workers: this.keys.workers,
+        releasing: this.keys.releasing,
+        parked: this.keys.parked,
+      },
       queues: [unit],
       args: {
         job_prefix: this.keys.jobPrefix,
         results_prefix: this.keys.resultsPrefix,
         patience: DUE_PATIENCE,
+        slots_prefix: this.keys.slotsPrefix,
+        parked_prefix: this.keys.parkedPrefix,
         release_most: RELEASE_BATCH,
         status_prefix: this.keys.statusPrefix,
         list_prefix: this.keys.listPrefix,

@@ -3,34 +3,37 @@ import { Script } from '../script.ts';
 import { jobs } from './advance/jobs.ts';
 import { outcomes } from './advance/outcomes.ts';
 import { fill, release, releaseSome } from './dependents.ts';
+import { slots } from './slots.ts';
 import { announce, clock, keep, queueAgain, queueNames, retry, seconds } from './parts.ts';
 
 /**
  * Arguments: `run_prefix` is what this call's execution ids begin with (30 characters; `runSuffix` follows), `lease` the
- * seconds to the score of a run, `want` the number of jobs to take, `order` one of `default`, `round_robin`, `random`,
+ * seconds to the score of a run, `want` the number of jobs to take, `order` one of `default`, `round_robin`, `random`, `weighted`,
  * `turn` the queue whose turn it is (from 1) or the seed of a random order, `claims` a 0 or 1 for each queue: whether
  * this worker has claims there.
  *
  * Rest: outcomes in groups that are alike. A group is the number of its outcomes, queue (from 1), status, seconds to keep
  * them (-1 for ever, 0 not at all), 1 where the result goes with the status message, 1 where there is a payload for the
  * result stream, what follows (after a failure `plan`, `never`, or `<seconds>/<most>` as
- * the function asked; `repeat` where a job that finished may run again); then, for each outcome, job id, execution id, result or error text, and where there is a payload that and the
+ * the function asked; `repeat` where a job that finished may run again), the key whose slot it took (''
+ * for none); then, for each outcome, job id, execution id, result or error text, and where there is a payload that and the
  * seconds that the run took.
  *
- * Reply: `[answers, jobs, dropped, more, turn, unusable, timestamp, alone]`. An answer is 1 for accepted (also when handed in before), 2 and 3
+ * Reply: `[answers, jobs, dropped, more, turn, unusable, timestamp, alone, closed]`. An answer is 1 for accepted (also when handed in before), 2 and 3
  * for a failure that was accepted and after which the job is queued, or scheduled, again, 0 for refused, -1 where a key of the queue has the wrong type. The jobs are one MessagePack array, of queue, id
  * and `[field, value, …]` of each in turn, the fields as they were before the run: as so many small strings of their own
  * they would cost both sides more than all the rest. A dropped id is `[queue, id, reason]`. `more` is 0 when the queues were found empty, 1 when not, 2 when work is suspended. `unusable` are
  * queues with a key of the wrong type, which nothing was taken from. `alone` is 1 where the one job taken is on probation: it
  * was lost `probation` times or more, and nothing should be started beside it for a while; 2 where such a one is next: it is
- * given to a call that says by `single` that no other is under way.
+ * given to a call that says by `single` that no other is under way. `closed` are queues that nothing may be taken from: `[queue, 0]`
+ * where it is paused, `[queue, milliseconds, jobs that wait]` where a rate limit has been reached for so long.
  *
  * A script that fails half-way has done its first half: so the keys of a queue are looked at before the first write,
  * and each job's hash is touched through `pcall`.
  */
 export const advance: Script<
-  'suspended' | 'all' | 'releasing',
-  'list' | 'started' | 'finished' | 'failed' | 'scheduled' | 'claims',
+  'suspended' | 'all' | 'releasing' | 'parked',
+  'list' | 'started' | 'finished' | 'failed' | 'scheduled' | 'claims' | 'limits' | 'starts',
   | 'job_prefix'
   | 'results_prefix'
   | 'list_prefix'
@@ -51,10 +54,14 @@ export const advance: Script<
   | 'single'
   | 'few_channels'
   | 'release_most'
+  | 'slots_prefix'
+  | 'parked_prefix'
+  | 'rates'
+  | 'weights'
 > = new Script({
   name: 'advance',
-  keys: ['suspended', 'all', 'releasing'],
-  queueKeys: ['list', 'started', 'finished', 'failed', 'scheduled', 'claims'],
+  keys: ['suspended', 'all', 'releasing', 'parked'],
+  queueKeys: ['list', 'started', 'finished', 'failed', 'scheduled', 'claims', 'limits', 'starts'],
   args: [
     'job_prefix',
     'results_prefix',
@@ -76,6 +83,10 @@ export const advance: Script<
     'single',
     'few_channels',
     'release_most',
+    'slots_prefix',
+    'parked_prefix',
+    'rates',
+    'weights',
   ],
   parts: [queueNames, clock, keep],
   allowOom: true,
@@ -109,8 +120,9 @@ local function following()
     local release_left = tonumber(release_most)
     ${release}
     ${releaseSome}
+    ${slots}
     follow_ups = { retry = retry, run_as_asked = run_as_asked, run_repeated = run_repeated, release = release,
-      release_some = release_some }
+      release_some = release_some, slot_free = slot_free, park = park, unpark = unpark }
   end
   return follow_ups
 end
@@ -133,7 +145,7 @@ ${outcomes}${jobs}
 -- who finds nothing to take goes on with dependents that were too many at once
 if more == 0 and redis.call('EXISTS', releasing) == 1 and following().release_some() then more = 1 end
 if messages then messages.send() end
-return { answers, cmsgpack.pack(jobs), dropped, more, next_turn, unusable, taken > 0 and timestamp() or '', alone }`,
+return { answers, cmsgpack.pack(jobs), dropped, more, next_turn, unusable, taken > 0 and timestamp() or '', alone, closed }`,
 });
 
 /** What a call's n-th run, from 0, has after its `run_prefix`: two letters. */

@@ -1,6 +1,7 @@
 /** The janitor's round on one queue: what dead workers held goes back, what has expired is forgotten. */
 import { Script } from '../script.ts';
 import { fill, release } from './dependents.ts';
+import { slots } from './slots.ts';
 import { announce, clock, keep, queueAgain, retry, seconds, sound } from './parts.ts';
 
 /**
@@ -18,7 +19,7 @@ import { announce, clock, keep, queueAgain, retry, seconds, sound } from './part
  * of which `recovered` and `abandoned` are lists of ids.
  */
 export const sweep: Script<
-  'all' | 'workers' | 'releasing',
+  'all' | 'workers' | 'releasing' | 'parked',
   | 'list'
   | 'intermediate'
   | 'started'
@@ -51,9 +52,11 @@ export const sweep: Script<
   | 'error_bytes'
   | 'patience'
   | 'release_most'
+  | 'slots_prefix'
+  | 'parked_prefix'
 > = new Script({
   name: 'sweep',
-  keys: ['all', 'workers', 'releasing'],
+  keys: ['all', 'workers', 'releasing', 'parked'],
   queueKeys: [
     'list',
     'intermediate',
@@ -89,6 +92,8 @@ export const sweep: Script<
     'error_bytes',
     'patience',
     'release_most',
+    'slots_prefix',
+    'parked_prefix',
   ],
   parts: [
     clock,
@@ -100,6 +105,7 @@ export const sweep: Script<
     fill,
     'local release_left = tonumber(release_most)',
     release,
+    slots,
     sound,
   ],
   allowOom: true,
@@ -260,6 +266,13 @@ if deferred > 0 then
     -- expired, or canceled by RQ; not sooner, as somebody may be about to write it
     elseif tonumber(page[n + 1]) < now - tonumber(patience) then redis.call('ZREM', q.deferred, id) end
   end
+end
+-- ---- jobs that wait for a slot of a key whose runs ended without a word
+local shared = redis.pcall('SRANDMEMBER', parked, 20)
+for _, key in ipairs(shared.err and {} or shared) do
+  local first = redis.pcall('LINDEX', parked_prefix .. key, 0)
+  local most = type(first) == 'string' and tonumber(redis.pcall('HGET', job_prefix .. first, 'limit_concurrency') or '') or 1
+  unpark(key, most - slots_taken(key))
 end
 publish_all()
 local more = #due >= limit or returned >= limit

@@ -60,6 +60,9 @@ export interface WorkerEvents {
   /** Work is suspended (`rq suspend`), and goes on. */
   suspended: [];
   resumed: [];
+  /** One queue is paused (`queue.pause()`), and goes on. */
+  queuePaused: [queue: string];
+  queueResumed: [queue: string];
   warning: [text: string];
   /** Something went wrong that the worker gets over. Not emitted where nobody listens. */
   error: [error: Error];

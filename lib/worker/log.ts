@@ -96,6 +96,10 @@ export function logTo(worker: Source, logger: Logger, descriptions: boolean): vo
     )
     .on('suspended', () => logger.info(own, 'Work is suspended: no new job is taken until it is resumed'))
     .on('resumed', () => logger.info(own, 'Work is resumed'))
+    .on('queuePaused', queue =>
+      logger.info({ ...own, queue }, `${queue}: Paused: nothing is taken from it until it is resumed`),
+    )
+    .on('queueResumed', queue => logger.info({ ...own, queue }, `${queue}: Resumed`))
     .on('warning', text => logger.warn(own, escapeControls(text)))
     .on('error', error => {
       if (repeated(error.message)) return;

@@ -10,22 +10,21 @@ import { Run, type RunOptions } from '../run.ts';
 import type { Store } from '../store.ts';
 import type { AdvanceReply, DequeueStrategy, WorkerStore } from '../worker-store.ts';
 import { Exchange, type ExchangeHooks, type Settled } from './exchange.ts';
+import { Outlook } from './outlook.ts';
 import { Probation } from './probation.ts';
 import { Slots } from './slots.ts';
 import { Waits } from './waits.ts';
 
 /** Calls that are under way at a time: while Redis works on one, the worker runs the jobs of the other. */
 const CALLS = 3;
-/** Milliseconds between two looks whether suspended work goes on, as in RQ, and whether a queue can be used again. */
-const LOOK_MS = 1_000;
-/** Milliseconds between two looks of an idle worker at its own claims. */
-const LOOK_AT_CLAIMS_MS = 15_000;
 /** Milliseconds between two looks whether the worker is registered again. */
 const UNREGISTERED_MS = 100;
 
 export interface LoopOptions extends RunOptions {
   readonly functions: FunctionTable;
   readonly concurrency: number;
+  /** Jobs that are taken ahead of free slots. */
+  readonly prefetch: number;
   readonly strategy: DequeueStrategy;
   /** Most jobs to take; `Infinity` without end. */
   readonly maxJobs: number;
@@ -44,6 +43,7 @@ export interface LoopHooks extends Pick<
   readonly overdue: (run: Run) => void;
   readonly dropped: (queue: string, id: string, reason: string) => void;
   readonly suspended: (is: boolean) => void;
+  readonly paused: (queue: string, is: boolean) => void;
 }
 
 export class Loop {
@@ -58,15 +58,9 @@ export class Loop {
   readonly #waits: Waits;
   readonly #running: Slots = new Slots();
   readonly #watchdog: NodeJS.Timeout;
-  /** Places of the queues where a blocking read took something. */
-  #claims: Set<number> = new Set();
-  /** What Redis said last; `perhaps` where something has happened since that may have put jobs on the queues. */
-  #more: AdvanceReply['more'] | 'perhaps' = 'perhaps';
-  #suspended = false;
-  /** When the claims of all queues were looked at last. */
-  #lookedAt = performance.now();
-  /** Places of the queues that have a key of the wrong type. */
-  #unusable: ReadonlySet<number> = new Set();
+  readonly #outlook: Outlook;
+  /** Runs that were taken ahead: leased as if they ran, and started as slots become free. */
+  #ahead: Run[] = [];
   readonly #probation: Probation = new Probation(() => this.#kick());
   #taken = 0;
   /** Jobs asked for in calls that are under way. */
@@ -83,11 +77,16 @@ export class Loop {
     this.#link = link;
     this.#options = options;
     this.#hooks = hooks;
+    this.#outlook = new Outlook(store.queues.length, {
+      suspended: hooks.suspended,
+      paused: (place, is) => hooks.paused(this.#queueName(place), is),
+      unusable: place => hooks.failed(new Error(wrongType(this.#queueName(place)))),
+    });
     this.#exchange = new Exchange(store, link, options.strategy, {
       ...hooks,
-      running: () => this.#running.all(),
+      running: () => this.#held(),
       ready: () => this.#kick(),
-      mended: () => this.#lookEverywhere(),
+      mended: () => this.#outlook.lookEverywhere(),
     });
     this.#waits = new Waits(
       store,
@@ -114,7 +113,7 @@ export class Loop {
 
   /** Whether nothing runs, and nothing is left to be handed in. */
   get idle(): boolean {
-    return this.#running.size === 0 && this.#exchange.quiet;
+    return this.#running.size === 0 && this.#ahead.length === 0 && this.#exchange.quiet;
   }
 
   get connected(): boolean {
@@ -122,12 +121,17 @@ export class Loop {
   }
 
   get suspended(): boolean {
-    return this.#suspended;
+    return this.#outlook.suspended;
   }
 
   /** Runs whose leases are to be renewed: their outcomes are not stored yet. */
   runs(): RunRef[] {
-    return [...this.#running.all(), ...this.#exchange.unsettled];
+    return [...this.#held(), ...this.#exchange.unsettled];
+  }
+
+  /** Runs that have not ended, those that were taken ahead among them. */
+  #held(): Run[] {
+    return [...this.#running.all(), ...this.#ahead];
   }
 
   /** The job that has run longest, '' for none. */
@@ -142,6 +146,7 @@ export class Loop {
     this.#taking = false;
     clearTimeout(this.#idleTimer);
     clearTimeout(this.#pauseTimer);
+    this.#exchange.giveBack(this.#ahead.splice(0));
     await this.#letGo();
     this.#kick();
   }
@@ -162,7 +167,7 @@ export class Loop {
 
   /** Ends one job's runs, or with '' all. */
   stopJob(jobId: string): void {
-    for (const run of this.#running.all()) {
+    for (const run of this.#held()) {
       if (jobId === '' || run.jobId === jobId) run.abort(new StopRequestedError(run.jobId));
     }
   }
@@ -174,7 +179,7 @@ export class Loop {
   }
 
   #find(executionId: string): Run | undefined {
-    return this.#running.all().find(run => run.executionId === executionId);
+    return this.#held().find(run => run.executionId === executionId);
   }
 
   /** Ends now, whatever is still to be handed in. */
@@ -206,119 +211,92 @@ export class Loop {
     if (this.#exchange.quiet) this.#rest();
   });
 
-  /** Whether there may be jobs to take. */
-  get #looks(): boolean {
-    return this.#more === 'yes' || this.#more === 'perhaps';
-  }
-
+  /** Slots that nothing is taken or asked for. */
   get #free(): number {
-    return this.#options.concurrency - this.#running.size - this.#asked;
+    return this.#options.concurrency - this.#running.size - this.#ahead.length - this.#asked;
   }
 
   #wanted(): number {
     if (this.#probation.holds) return 0;
-    if (!this.#taking || (!this.#looks && this.#claims.size === 0)) return 0;
+    if (!this.#taking || (!this.#outlook.looks && !this.#outlook.hasClaims)) return 0;
     // a worker that is not heard of can't keep its runs either
     if (!this.#hooks.registered() || this.#exchange.full) return 0;
-    const { concurrency, maxJobs } = this.#options;
+    const { maxJobs, prefetch } = this.#options;
+    const capacity = this.#options.concurrency + prefetch;
     // where jobs are known to wait several calls share the slots, so that Redis and the worker are busy at the same time
-    const backlog = this.#more === 'yes';
+    const backlog = this.#outlook.more === 'yes';
     if (!backlog && this.#asked > 0) return 0;
-    const share = backlog ? Math.ceil(concurrency / CALLS) : concurrency;
-    const want = Math.max(0, Math.min(this.#free, share, maxJobs - this.#taken - this.#asked, ADVANCE_BATCH));
-    if (this.#probation.ahead) return this.#asked > 0 ? 0 : Math.min(want, 1);
+    const share = backlog ? Math.ceil(capacity / CALLS) : capacity;
+    const want = Math.max(
+      0,
+      Math.min(this.#free + prefetch, share, maxJobs - this.#taken - this.#asked, ADVANCE_BATCH),
+    );
+    if (this.#probation.ahead)
+      return this.#asked + this.#ahead.length > 0 || this.#free <= 0 ? 0 : Math.min(want, 1);
     return want;
   }
 
   /** Nothing is under way with Redis: ends, or waits for jobs. */
   #rest(): void {
     const { burst, maxJobs, maxIdleMs } = this.#options;
-    const over = !this.#taking || this.#taken >= maxJobs || (burst && !this.#looks);
+    const outlook = this.#outlook;
+    const over = !this.#taking || this.#taken >= maxJobs || (burst && !outlook.looks && !outlook.held);
     if (over) {
       if (this.#running.size === 0) this.end();
       return;
     }
-    if (this.#free <= 0 || this.#probation.holds || burst) return;
+    if (this.#free <= 0 || this.#probation.holds || (burst && !outlook.held)) return;
     clearTimeout(this.#pauseTimer);
     if (!this.#hooks.registered()) {
       this.#pauseTimer = setTimeout(() => this.#lookAgain(), UNREGISTERED_MS);
       return;
     }
-    // a read whose end was never heard of may have taken an id long ago
-    const sinceLook = performance.now() - this.#lookedAt;
-    const soon = this.#suspended || this.#unusable.size > 0;
-    this.#pauseTimer = setTimeout(
-      () => {
-        if (!soon) this.#lookEverywhere();
-        this.#lookAgain();
-      },
-      soon ? LOOK_MS : Math.max(0, LOOK_AT_CLAIMS_MS - sinceLook),
-    );
-    if (this.#more === 'no') this.#waits.arm(this.#unusable);
+    this.#pauseTimer = setTimeout(() => this.#lookAgain(), outlook.nextLookMs);
+    if (burst) return;
+    if (outlook.more === 'no') this.#waits.arm(outlook.closed);
     if (maxIdleMs !== Infinity && this.#running.size === 0) {
       this.#idleTimer ??= setTimeout(() => void this.drain(), maxIdleMs);
     }
   }
 
   #lookAgain(): void {
-    // what was taken from a queue before it became unusable is still among the claims
-    for (const place of this.#unusable) this.#claims.add(place);
-    this.#more = 'perhaps';
+    this.#outlook.lookAgain();
     this.#kick();
   }
 
-  #lookEverywhere(): void {
-    this.#lookedAt = performance.now();
-    this.#claims = new Set(this.#store.queues.keys());
-    this.#more = 'perhaps';
-  }
-
   #onTaken(place: number): void {
-    this.#claims.add(place);
+    this.#outlook.addClaims([place]);
     this.#lookAgain();
   }
 
   async #call(want: number): Promise<void> {
-    const claims = this.#claims;
-    this.#claims = new Set();
+    const claims = this.#outlook.takeClaims();
     this.#asked += want;
     const single = this.#probation.ahead && want > 0;
     const reply = await this.#exchange.advance(want, claims, single).finally(() => (this.#asked -= want));
     if (reply === undefined) {
-      for (const place of claims) this.#claims.add(place);
-      return;
+      return this.#outlook.addClaims(claims);
     }
     for (const { place, id, reason } of reply.dropped)
       this.#hooks.dropped(this.#queueName(place), id, reason);
     if (single || reply.probation === 'ahead') this.#probation.ahead = reply.probation === 'ahead';
-    if (want > 0 || claims.size > 0) this.#learn(reply);
+    if (want > 0 || claims.size > 0) this.#outlook.learn(reply);
     // an end may have put other jobs on the queues, after they were found empty
-    else if (reply.answers.length > 0 && this.#more === 'no' && !this.#waits.armed) this.#more = 'perhaps';
+    else if (reply.answers.length > 0) this.#lookUnlessWaiting();
     if (reply.jobs.length > 0) await this.#take(reply);
     this.#kick();
-  }
-
-  #learn({ more, unusable }: AdvanceReply): void {
-    this.#more = more;
-    const suspended = more === 'suspended';
-    if (suspended !== this.#suspended) this.#hooks.suspended(suspended);
-    this.#suspended = suspended;
-    for (const place of unusable) {
-      if (!this.#unusable.has(place)) this.#hooks.failed(new Error(wrongType(this.#queueName(place))));
-    }
-    this.#unusable = new Set(unusable);
   }
 
   /** Ends the blocking reads, and puts back at once what they took. */
   async #letGo(): Promise<void> {
     try {
       const taken = await this.#waits.disarm();
-      if (!taken && this.#claims.size === 0) return;
-      this.#claims = new Set();
+      if (!taken && !this.#outlook.hasClaims) return;
+      this.#outlook.takeClaims();
       await this.#link.within(REPLY_MS, redis => this.#store.releaseClaims(redis));
     } catch (error) {
       // what is left among the claims is looked for with the next call
-      this.#lookEverywhere();
+      this.#outlook.lookEverywhere();
       this.#hooks.failed(error);
     }
   }
@@ -331,16 +309,21 @@ export class Loop {
     // the worker was told to stop while the call was under way
     if (!this.#taking) return this.#exchange.giveBack(runs);
     this.#taken += runs.length;
-    for (const run of runs) this.#running.add(run);
+    const slots = this.#options.concurrency - this.#running.size - this.#ahead.length;
+    const now = runs.slice(0, Math.max(0, slots));
+    this.#ahead.push(...runs.slice(now.length));
+    for (const run of now) this.#running.add(run);
     const alone = probation === 'taken';
     if (alone) this.#probation.begin(runs[0]);
     // a function may hold up the event loop: no read may then hold a job that another worker could run
     const full = this.#free <= 0 || alone || this.#taken >= this.#options.maxJobs;
-    if (full && (this.#waits.armed || this.#claims.size > 0)) await this.#letGo();
-    for (const run of runs) {
-      this.#hooks.started(run);
-      run.perform(this.#options.functions, this.#options, outcome => this.#settle(run, outcome));
-    }
+    if (full && (this.#waits.armed || this.#outlook.hasClaims)) await this.#letGo();
+    for (const run of now) this.#start(run);
+  }
+
+  #start(run: Run): void {
+    this.#hooks.started(run);
+    run.perform(this.#options.functions, this.#options, outcome => this.#settle(run, outcome));
   }
 
   #settle(run: Run, outcome: Outcome): void {
@@ -353,9 +336,20 @@ export class Loop {
       run.ended = outcome;
       this.#exchange.settle(run as Settled);
     }
-    // while the slots were full nobody looked; and a job may have put others on the queues
-    if (this.#more === 'no' && (this.#options.burst || !this.#waits.armed)) this.#more = 'perhaps';
+    const next = this.#ahead.shift();
+    if (next !== undefined) {
+      this.#running.add(next);
+      // not within the end of another one
+      setImmediate(() => this.#start(next));
+    }
+    this.#lookUnlessWaiting();
     this.#kick();
+  }
+
+  /** While the slots were full nobody looked; and a job, or its end, may have put others on the queues. */
+  #lookUnlessWaiting(): void {
+    const outlook = this.#outlook;
+    if (outlook.more === 'no' && (this.#options.burst || !this.#waits.armed)) outlook.more = 'perhaps';
   }
 
   #queueName(place: number): string {

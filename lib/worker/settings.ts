@@ -13,6 +13,7 @@ import {
 import { parseDuration, storedTtl, type Duration } from '../duration.ts';
 import { register, type FunctionSource, type FunctionTable, type TaskFunction } from '../functions.ts';
 import { checkCount, checkFlag, checkKnown, checkName, checkOptions, messageOf, quote } from '../options.ts';
+import { storedRate, type Rate } from '../rate.ts';
 import type { DequeueStrategy } from '../worker-store.ts';
 import { checkLogger, type Logger } from './log.ts';
 
@@ -43,8 +44,23 @@ export interface WorkerOptions {
    * default. What counts is what the worker was told that finds the loss.
    */
   readonly maxRecoveries?: number;
-  /** Order of the queues: strictly as given (`default`), each in turn (`round_robin`), or by chance (`random`). */
+  /**
+   * Jobs that are taken ahead of free slots, and leased as if they ran: 0 by default. It pays where Redis is far away and
+   * jobs are short; beside long jobs those taken ahead wait, while another worker may be free.
+   */
+  readonly prefetch?: number;
+  /**
+   * Order of the queues: strictly as given (`default`), each in turn (`round_robin`), by chance (`random`), or by chance with
+   * `weights` (`weighted`).
+   */
   readonly dequeueStrategy?: DequeueStrategy;
+  /** How often each queue is drawn beside the others: whole numbers from 1, 1 by default. Makes the strategy `weighted`. */
+  readonly weights?: Readonly<Record<string, number>>;
+  /**
+   * Most jobs of a queue that begin in a time, by queue: `{ mails: '10/m' }`. Counted over all workers, and of no effect where
+   * `queue.setRateLimit` has set another one for all.
+   */
+  readonly rateLimits?: Readonly<Record<string, Rate>>;
   /** Works on a Redis that may evict keys, and so lose jobs. `false` by default. */
   readonly allowEviction?: boolean;
   /** Anything with pino's methods; silent by default. */
@@ -61,6 +77,10 @@ export interface WorkerSettings {
   readonly prefix: string | undefined;
   readonly functions: FunctionTable;
   readonly concurrency: number;
+  readonly prefetch: number;
+  readonly weights: ReadonlyMap<string, number> | undefined;
+  /** As Redis holds them. */
+  readonly rates: ReadonlyMap<string, string>;
   readonly strategy: DequeueStrategy;
   readonly resultTtl: number;
   readonly shutdownTimeout: number;
@@ -83,12 +103,15 @@ const WORKER_OPTIONS = [
   'grace',
   'lease',
   'maxRecoveries',
+  'prefetch',
   'dequeueStrategy',
+  'weights',
+  'rateLimits',
   'allowEviction',
   'logger',
   'logDescriptions',
 ];
-const STRATEGIES: readonly string[] = ['default', 'round_robin', 'random'];
+const STRATEGIES: readonly string[] = ['default', 'round_robin', 'random', 'weighted'];
 
 /** @throws {TypeError | RangeError} that quotes what came and says what is accepted. */
 export function checkWorker(
@@ -101,8 +124,22 @@ export function checkWorker(
   if (!Array.isArray(names) || names.length === 0) {
     throw new TypeError(`queues must be a queue name, or an array of at least one, not ${quote(queues)}`);
   }
-  const strategy = given.dequeueStrategy ?? 'default';
+  const { weights, rateLimits } = given;
+  const strategy = given.dequeueStrategy ?? (weights === undefined ? 'default' : 'weighted');
   checkKnown(strategy, STRATEGIES, 'dequeueStrategy');
+  if (weights !== undefined && strategy !== 'weighted')
+    throw new TypeError(`weights go with dequeueStrategy 'weighted', not ${quote(strategy)}`);
+  const byQueue = <S>(
+    option: string,
+    values: object | undefined,
+    check: (value: unknown, what: string) => S,
+  ): Map<string, S> =>
+    new Map(
+      Object.entries(checkOptions(values, names as string[], option)).map(([name, value]) => [
+        name,
+        check(value, `${option}.${name}`),
+      ]),
+    );
   const lease = parseDuration(given.lease ?? LEASE, 'lease');
   if (lease < LEAST_LEASE) {
     throw new RangeError(`lease must be ${LEAST_LEASE} seconds or more, not ${quote(given.lease)}`);
@@ -114,6 +151,9 @@ export function checkWorker(
     prefix: given.prefix === undefined ? undefined : checkName(given.prefix, 'prefix'),
     functions: toTable(given.functions, warn),
     concurrency: checkCount(given.concurrency ?? CONCURRENCY, 'concurrency', 1),
+    prefetch: checkCount(given.prefetch ?? 0, 'prefetch', 0),
+    weights: weights && byQueue('weights', weights, (value, what) => checkCount(value, what, 1)),
+    rates: byQueue('rateLimits', rateLimits, storedRate),
     strategy,
     resultTtl: storedTtl(given.resultTtl ?? RESULT_TTL, 'resultTtl'),
     shutdownTimeout: parseDuration(given.shutdownTimeout ?? SHUTDOWN_TIMEOUT, 'shutdownTimeout'),

@@ -137,8 +137,13 @@ export class Worker extends EventEmitter<WorkerEvents> {
     this.#links = [link, control, commandLink];
     this.#report(link);
     const jobs = new Store(control, this.#keys);
-    const { lease, maxRecoveries } = this.#settings;
-    const store = new WorkerStore(this.#keys, this.name, this.queues, { lease, maxRecoveries });
+    const { lease, maxRecoveries, rates, weights } = this.#settings;
+    const store = new WorkerStore(this.#keys, this.name, this.queues, {
+      lease,
+      maxRecoveries,
+      rates,
+      weights,
+    });
     const channel = this.#keys.commandChannel(this.name);
     const commands = new Commands(commandLink, channel, {
       shutdown: () => void this.stop(),
@@ -231,8 +236,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
     heartbeat: Heartbeat,
     until: { readonly burst: boolean; readonly maxJobs: number; readonly maxIdleMs: number },
   ): Loop {
-    const { functions, concurrency, strategy, resultTtl, grace } = this.#settings;
-    const options = { ...until, functions, concurrency, strategy, resultTtl, grace };
+    const { functions, concurrency, prefetch, strategy, resultTtl, grace } = this.#settings;
+    const options = { ...until, functions, concurrency, prefetch, strategy, resultTtl, grace };
     return new Loop(store, jobs, link, options, {
       started: run => {
         this.#warnOfCallbacks(run);
@@ -251,6 +256,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       overdue: run => this.#tell('jobOverdue', run),
       dropped: (queue, jobId, reason) => this.emit('jobDropped', { jobId, queue, reason }),
       suspended: is => this.emit(is ? 'suspended' : 'resumed'),
+      paused: (queue, is) => this.emit(is ? 'queuePaused' : 'queueResumed', queue),
       failed: error => this.#failed(error),
       registered: () => heartbeat.fresh,
     });

@@ -1,6 +1,6 @@
 /**
  * The second half of `advance`: takes jobs, first those that blocking reads took, then from the queues in their order, and
- * registers a run of each. Leaves `jobs`, `dropped`, `more`, `next_turn` and `alone`.
+ * registers a run of each. Leaves `jobs`, `dropped`, `more`, `next_turn`, `alone` and `closed`.
  */
 export const jobs = `
 -- ---- new jobs
@@ -10,9 +10,42 @@ local wanted = tonumber(want)
 local elsewhere = { started = true, finished = true, failed = true, deferred = true, scheduled = true, canceled = true,
   stopped = true, created = true, rate_limited = true, ready_to_enqueue = true }
 
+-- ---- queues that are paused, or limited
+local closed, allowed, limited, limits_met = {}, {}, {}, {}
+local own_rates
+local function rate_of(i)
+  if rates == '' then return nil end
+  if not own_rates then
+    own_rates = {}
+    for rate in string.gmatch(rates, '[^,]+') do own_rates[#own_rates + 1] = rate end
+  end
+  return own_rates[i]
+end
+-- how many jobs may be taken from a queue
+local function open(i)
+  local known = allowed[i]
+  if known then return known end
+  local held = redis.pcall('HMGET', queue(i).limits, 'paused', 'rate')
+  local count, ms = string.match(not held.err and held[2] or rate_of(i) or '', '^(%d+)/(%d+)$')
+  local n = math.huge
+  if not held.err and held[1] then
+    n = 0
+    closed[#closed + 1] = { i, 0 }
+  elseif count then
+    local starts = queue(i).starts
+    redis.pcall('ZREMRANGEBYSCORE', starts, '-inf', string.format('%.6f', now - ms / 1000))
+    local size = redis.pcall('ZCARD', starts)
+    n = type(size) == 'table' and 0 or math.max(0, tonumber(count) - size)
+    limited[i] = { i = i, ms = ms }
+    limits_met[#limits_met + 1] = limited[i]
+  end
+  allowed[i] = n
+  return n
+end
+
 local function drop(i, id, reason) dropped[#dropped + 1] = { i, id, reason } end
 
-local looked_at = { status = true, ttl = true, ended_at = true, dependency_ids = true, recoveries = true }
+local looked_at = { status = true, ttl = true, ended_at = true, dependency_ids = true, recoveries = true, limit_key = true }
 local alone, cut = 0, false
 -- false where the id has to go back: a job on probation is taken by itself
 local function start(i, id)
@@ -20,13 +53,14 @@ local function start(i, id)
   local fields = redis.pcall('HGETALL', key)
   if fields.err then drop(i, id, 'not a hash') return true end
   if #fields == 0 then drop(i, id, 'gone') return true end
-  local status, may_expire, depended, lost
+  local status, may_expire, depended, lost, shares
   for f = 1, #fields, 2 do
     local name = fields[f]
     if looked_at[name] then
       if name == 'status' then status = fields[f + 1]
       elseif name == 'dependency_ids' then depended = true
       elseif name == 'recoveries' then lost = tonumber(fields[f + 1])
+      elseif name == 'limit_key' then shares = fields[f + 1]
       else may_expire = true end
     end
   end
@@ -40,6 +74,12 @@ local function start(i, id)
     end
     alone = 1
   end
+  if shares then
+    local most = tonumber(redis.call('HGET', key, 'limit_concurrency') or '')
+    -- what somebody else wrote limits nothing
+    if not most or most < 1 or shares == '' then shares = nil
+    elseif not following().slot_free(shares, most) and following().park(shares, id) then return true end
+  end
   local run = run_prefix .. string.char(97 + math.floor(taken / 26), 97 + taken % 26)
   jobs[taken * 3 + 1], jobs[taken * 3 + 2], jobs[taken * 3 + 3] = i, id, fields
   taken = taken + 1
@@ -51,6 +91,13 @@ local function start(i, id)
   runs[i] = list
   list[#list + 1] = expiry(tonumber(lease))
   list[#list + 1] = id .. ':' .. run
+  allowed[i] = allowed[i] - 1
+  if shares then redis.pcall('SADD', slots_prefix .. shares, id .. ':' .. run) end
+  local rate = limited[i]
+  if rate then
+    rate[#rate + 1] = string.format('%.6f', now)
+    rate[#rate + 1] = run
+  end
   announce(names[i], id, 'started', worker)
   if alone == 1 then
     wanted = taken
@@ -74,7 +121,8 @@ for i = 1, queues do
       redis.call('DEL', q.claims)
       local back = {}
       for n = 1, #held do
-        if taken >= wanted or not start(i, held[n]) then
+        if taken < wanted and open(i) <= 0 then table.insert(back, 1, held[n])
+        elseif taken >= wanted or not start(i, held[n]) then
           wanted = taken
           table.insert(back, 1, held[n])
         end
@@ -86,6 +134,8 @@ end
 
 -- takes up to n ids; answers how many there were
 local function take(i, n)
+  n = math.min(n, open(i))
+  if n <= 0 then return 0 end
   local ids = redis.pcall('LPOP', queue(i).list, n)
   if not ids then return 0 end
   -- looked at only now, as a list is found empty more often than not
@@ -109,27 +159,38 @@ if wanted > taken then
   if order == 'default' then
     local i = 1
     while i <= queues and taken < wanted and left > 0 do
-      local n = math.min(wanted - taken, left)
+      local n = math.min(wanted - taken, left, open(i))
       local found = take(i, n)
       left = left - found
-      if found < n then i = i + 1 end
+      if found < n or n <= 0 then i = i + 1 end
     end
     if i > queues and not cut then more = 0 end
   else
-    local open = {}
-    for i = 1, queues do open[i] = i end
-    if order == 'random' then math.randomseed(next_turn) end
-    while #open > 0 and taken < wanted and left > 0 do
-      local k = 1
-      if order == 'random' then k = math.random(#open)
-      else while k < #open and open[k] < next_turn do k = k + 1 end
-        if open[k] < next_turn then k = 1 end
-      end
-      local found = take(open[k], 1)
-      left = left - found
-      if found > 0 then next_turn = open[k] % queues + 1 else table.remove(open, k) end
+    local places, shares_of = {}, {}
+    for i = 1, queues do places[i] = i end
+    if order == 'weighted' then
+      for weight in string.gmatch(weights, '[^,]+') do shares_of[#shares_of + 1] = tonumber(weight) end
     end
-    if #open == 0 and not cut then more = 0 end
+    if order ~= 'round_robin' then math.randomseed(next_turn) end
+    while #places > 0 and taken < wanted and left > 0 do
+      local k = 1
+      if order == 'random' then k = math.random(#places)
+      elseif order == 'weighted' then
+        local sum = 0
+        for _, place in ipairs(places) do sum = sum + shares_of[place] end
+        local at = math.random(sum)
+        while at > shares_of[places[k]] do
+          at = at - shares_of[places[k]]
+          k = k + 1
+        end
+      else while k < #places and places[k] < next_turn do k = k + 1 end
+        if places[k] < next_turn then k = 1 end
+      end
+      local found = take(places[k], 1)
+      left = left - found
+      if found > 0 then next_turn = places[k] % queues + 1 else table.remove(places, k) end
+    end
+    if #places == 0 and not cut then more = 0 end
   end
 elseif wanted > 0 or cut then
   more = 1
@@ -137,5 +198,18 @@ end
 for i, list in pairs(runs) do
   for first = 1, #list, 2000 do
     redis.call('ZADD', queue(i).started, unpack(list, first, math.min(first + 1999, #list)))
+  end
+end
+-- what was started counts, and where no more may be, when one may again
+for _, rate in ipairs(limits_met) do
+  local i, starts = rate.i, queue(rate.i).starts
+  for first = 1, #rate, 2000 do
+    redis.pcall('ZADD', starts, unpack(rate, first, math.min(first + 1999, #rate)))
+  end
+  if #rate > 0 then redis.pcall('PEXPIRE', starts, rate.ms) end
+  if allowed[i] <= 0 then
+    local oldest = redis.pcall('ZRANGE', starts, 0, 0, 'WITHSCORES')
+    local wait = oldest[2] and (tonumber(oldest[2]) + rate.ms / 1000 - now) * 1000 or 1000
+    closed[#closed + 1] = { i, math.max(1, math.ceil(wait)), redis.call('LLEN', queue(i).list) }
   end
 end`;

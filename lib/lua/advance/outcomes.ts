@@ -14,7 +14,7 @@ local function stream_in(id, run, status, stream, seconds)
     'execution_id', run, 'execution_started_at', string.format('%.6f', now - tonumber(seconds)),
     'execution_ended_at', string.format('%.6f', now))
 end
-local function finish(i, id, run, status, ttl, text, stream, seconds, announced_text, follows)
+local function finish(i, id, run, status, ttl, text, stream, seconds, announced_text, follows, shares)
   local key = job_prefix .. id
   -- the worker as well: Python's claim leaves our execution id in place
   local fence = redis.pcall('HMGET', key, 'status', 'execution_id', 'worker_name')
@@ -35,6 +35,10 @@ local function finish(i, id, run, status, ttl, text, stream, seconds, announced_
   local gone = ended[i] or {}
   ended[i] = gone
   gone[#gone + 1] = id .. ':' .. run
+  if shares ~= '' then
+    redis.pcall('SREM', slots_prefix .. shares, id .. ':' .. run)
+    following().unpark(shares, 1)
+  end
   if status == 'failed' then
     redis.call('HSET', key, 'ended_at', timestamp(), 'exc_info', text)
     local again
@@ -89,14 +93,14 @@ end
 local at, last = rest, #ARGV
 while at < last do
   local count, i, status, ttl = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), ARGV[at + 2], tonumber(ARGV[at + 3])
-  local published, streamed, follows = ARGV[at + 4] == '1', ARGV[at + 5] == '1', ARGV[at + 6]
+  local published, streamed, follows, shares = ARGV[at + 4] == '1', ARGV[at + 5] == '1', ARGV[at + 6], ARGV[at + 7]
   local width = streamed and 5 or 3
-  at = at + 7
+  at = at + 8
   for n = 1, count do
     if usable(i) then
       local text = ARGV[at + 2]
       answers[#answers + 1] = finish(i, ARGV[at], ARGV[at + 1], status, ttl, text, streamed and ARGV[at + 3],
-        streamed and ARGV[at + 4], published and text, follows)
+        streamed and ARGV[at + 4], published and text, follows, shares)
     else
       answers[#answers + 1] = -1
     end
