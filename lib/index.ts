@@ -31,6 +31,7 @@ export { NonRetryableError, Retry } from './retry.ts';
 export type { RetryOptions } from './retry-plan.ts';
 export { Registry } from './registry.ts';
 export type { StatusMessage } from './status.ts';
+export { Rq, type QueueCounts, type RqOptions, type WorkerInfo } from './rq.ts';
 export { ScheduledRegistry } from './scheduled-registry.ts';
 export { task } from './task.ts';
 export { VERSION } from './version.ts';

@@ -41,6 +41,7 @@ describe('the public names', () => {
       'RedisSettingError',
       'Registry',
       'Retry',
+      'Rq',
       'RqError',
       'ScheduledRegistry',
       'ShutdownError',

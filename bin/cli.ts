@@ -1,0 +1,106 @@
+/** What the commands of `rq` share: where Redis is, how they print, and how they fail. */
+import { createInterface } from 'node:readline/promises';
+import { styleText } from 'node:util';
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { Rq, VERSION } from '../lib/index.ts';
+import { escapeControls, messageOf } from '../lib/options.ts';
+
+/** Exit codes: done, an error, wrong usage. */
+export const OK = 0;
+export const FAILED = 1;
+export const USAGE = 2;
+
+/** Ends a command with one line on standard error. */
+export class Complaint extends Error {
+  readonly code: number;
+
+  constructor(message: string, code: number = FAILED) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** The options that every command has. */
+export interface Shared {
+  readonly url?: string;
+  readonly json?: boolean;
+  readonly yes?: boolean;
+}
+
+/** A command with `--url`. */
+export function redisCommand(name: string, description: string): Command {
+  return new Command(name)
+    .description(description)
+    .option('-u, --url <url>', 'Redis (default: RQ_REDIS_URL, else redis://127.0.0.1:6379)')
+    .exitOverride();
+}
+
+export function countFrom(least: number): (value: string) => number {
+  return value => {
+    const n = /^\d+$/.test(value) ? Number(value) : NaN;
+    if (!Number.isSafeInteger(n) || n < least)
+      throw new InvalidArgumentError(`It must be a whole number of ${least} or more.`);
+    return n;
+  };
+}
+
+/** Hands a command all queues and workers of its Redis, and closes the connection after it. */
+export async function withRq<T>({ url }: Shared, use: (rq: Rq) => Promise<T>): Promise<T> {
+  const rq = new Rq(url === undefined ? {} : { connection: url });
+  try {
+    return await use(rq);
+  } finally {
+    await rq.close();
+  }
+}
+
+/** Writes a line. What comes from jobs goes through `safe` first. */
+export function print(line: string = ''): void {
+  process.stdout.write(`${line}\n`);
+}
+
+/** A text that somebody else wrote, as it can be printed: it must not steer a terminal. */
+export function safe(text: string): string {
+  return escapeControls(text);
+}
+
+export function printJson(value: unknown): void {
+  process.stdout.write(`${JSON.stringify(value, undefined, process.stdout.isTTY ? 2 : 0)}\n`);
+}
+
+/** A text in colour, where standard output is a terminal that wants it. */
+export function colour(style: Parameters<typeof styleText>[0], text: string): string {
+  return process.stdout.isTTY ? styleText(style, text) : text;
+}
+
+/** Asks before something is lost: on a terminal only, where `--yes` does not answer. */
+export async function confirmed(question: string, { yes }: Shared): Promise<boolean> {
+  if (yes === true) return true;
+  if (!process.stdin.isTTY || !process.stdout.isTTY)
+    throw new Complaint(`${question} Nobody can be asked here: say --yes`, USAGE);
+  const terminal = createInterface({ input: process.stdin, output: process.stdout });
+  try {
+    return /^y(es)?$/i.test((await terminal.question(`${question} [y/N] `)).trim());
+  } finally {
+    terminal.close();
+  }
+}
+
+/** Runs a program of commands; answers its exit code. */
+export async function runProgram(program: Command, args: readonly string[]): Promise<number> {
+  program.version(VERSION, '--version').exitOverride();
+  try {
+    await program.parseAsync(args);
+    return Number(process.exitCode ?? OK);
+  } catch (error) {
+    // commander has said it already
+    if (error instanceof CommanderError) return error.exitCode === 0 ? OK : USAGE;
+    const code = error instanceof Complaint ? error.code : isUsage(error) ? USAGE : FAILED;
+    process.stderr.write(`${program.name()}: ${escapeControls(messageOf(error))}\n`);
+    return code;
+  }
+}
+
+function isUsage(error: unknown): boolean {
+  return error instanceof TypeError || error instanceof RangeError;
+}

@@ -1,0 +1,30 @@
+#!/usr/bin/env node
+/** `rq`: RQ's command line, and what it lacks. One file for each command. */
+import { Command } from 'commander';
+import { runProgram } from './cli.ts';
+import { cancelCommand, stopCommand } from './rq/cancel.ts';
+import { enqueueCommand } from './rq/enqueue.ts';
+import { infoCommand } from './rq/info.ts';
+import { pauseCommand, unpauseCommand } from './rq/pause.ts';
+import { rateCommand } from './rq/rate.ts';
+import { resumeCommand, suspendCommand } from './rq/suspend.ts';
+import { workerCommand } from './rq/worker.ts';
+
+const program = new Command('rq')
+  .description('Queues of jobs in Redis: looks at them, and works on them. `rq help <command>` says more.')
+  .configureHelp({ sortSubcommands: true });
+for (const command of [
+  cancelCommand(),
+  enqueueCommand(),
+  infoCommand(),
+  pauseCommand(),
+  rateCommand(),
+  resumeCommand(),
+  stopCommand(),
+  suspendCommand(),
+  unpauseCommand(),
+  workerCommand('worker'),
+])
+  program.addCommand(command);
+
+process.exit(await runProgram(program, process.argv));

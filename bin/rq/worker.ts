@@ -1,0 +1,180 @@
+/** `rq worker`, also known as `rq-worker`: runs the jobs of queues, in RQ's flags and words. */
+import { rmSync, writeFileSync } from 'node:fs';
+import { InvalidArgumentError, Option, type Command } from 'commander';
+import { loadFunctions, Worker, type DequeueStrategy } from '../../lib/index.ts';
+import { messageOf } from '../../lib/options.ts';
+import { FAILED, OK, USAGE, countFrom, redisCommand } from '../cli.ts';
+import { makeLogger, type LogFormat } from '../logger.ts';
+
+interface Flags {
+  readonly url?: string;
+  readonly functions?: readonly string[];
+  readonly concurrency: number;
+  readonly name?: string;
+  readonly burst?: boolean;
+  readonly maxJobs?: number;
+  readonly maxIdleTime?: string;
+  readonly resultsTtl?: string;
+  readonly shutdownTimeout?: string;
+  readonly grace?: string;
+  readonly lease?: string;
+  readonly maxRecoveries?: number;
+  readonly dequeueStrategy?: DequeueStrategy;
+  readonly weights?: Readonly<Record<string, number>>;
+  readonly rateLimit?: Readonly<Record<string, string>>;
+  readonly prefetch: number;
+  readonly allowEviction?: boolean;
+  readonly verbose?: boolean;
+  readonly quiet?: boolean;
+  readonly disableJobDescLogging?: boolean;
+  readonly pid?: string;
+  readonly logFormat: LogFormat;
+}
+
+/** `name` is what the program is called by. */
+export function workerCommand(name: string): Command {
+  return redisCommand(name, 'Runs the jobs of Redis queues. The order of the queues is their priority.')
+    .argument('[queues...]', 'names of the queues to listen on', ['default'])
+    .option(
+      '-f, --functions <[prefix=]module>',
+      'module whose exported functions jobs may call; repeatable',
+      (value: string, all: readonly string[] | undefined) => [...(all ?? []), value],
+    )
+    .option('-c, --concurrency <n>', 'jobs that run at the same time', countFrom(1), 1)
+    .option('-n, --name <name>', 'name of the worker (default: random)')
+    .option('-b, --burst', 'end when the queues are empty')
+    .option('--max-jobs <n>', 'end after this many jobs', countFrom(1))
+    .option('--max-idle-time <duration>', 'end after this long without a job (30, 5m, …)')
+    .option('--results-ttl <duration>', 'how long results are kept by default (default: 500 s)')
+    .option('--shutdown-timeout <duration>', 'how long a stop waits for running jobs (default: 25 s)')
+    .option('--grace <duration>', 'how long a function may go on after its signal was aborted (default: 5 s)')
+    .option('--lease <duration>', 'how long a job of a dead worker stays its own (default: 30 s)')
+    .option('--max-recoveries <n>', 'how often a job of dead workers is run again (default: 3)', countFrom(0))
+    .addOption(
+      new Option('--dequeue-strategy <strategy>', 'order of the queues')
+        .choices(['default', 'round_robin', 'random', 'weighted'])
+        .default(undefined, 'default'),
+    )
+    .option('--weights <queue=n,…>', 'how often each queue is drawn beside the others', weightsFrom)
+    .option(
+      '--rate-limit <queue=rate>',
+      'most jobs of a queue that begin in a time: mails=10/m; repeatable',
+      rateFrom,
+    )
+    .option('--prefetch <n>', 'jobs taken ahead of free slots', countFrom(0), 0)
+    .option('--allow-eviction', 'work on a Redis that may evict keys, and so lose jobs')
+    .option('-v, --verbose', 'log more')
+    .option('-q, --quiet', 'log warnings and errors only')
+    .option('--disable-job-desc-logging', 'log no descriptions of jobs, and so no arguments')
+    .option('--pid <file>', 'write the process id to this file')
+    .addOption(
+      new Option('--log-format <format>', 'format of the log').choices(['text', 'json']).default('text'),
+    )
+    .configureHelp({ showGlobalOptions: true })
+    .addHelpText(
+      'after',
+      '\nDurations are seconds, or a number with ms, s, m, h or d. Exit codes: 0 stopped, 1 error, 2 wrong usage.',
+    )
+    .action(async (queues: readonly string[], flags: Flags) => {
+      const logger = makeLogger(
+        flags.logFormat,
+        flags.quiet === true ? 'warn' : flags.verbose === true ? 'debug' : 'info',
+      );
+      try {
+        process.exitCode = await run(name, queues, flags, logger);
+      } finally {
+        logger.flush();
+      }
+    });
+}
+
+function weightsFrom(value: string): Record<string, number> {
+  const weights: Record<string, number> = {};
+  for (const pair of value.split(',')) {
+    const [, queue = '', n = ''] = /^([^=]+)=(\d+)$/.exec(pair) ?? [];
+    if (queue === '' || Number(n) < 1)
+      throw new InvalidArgumentError('It must be queues and whole numbers of 1 or more: high=5,low=1.');
+    weights[queue] = Number(n);
+  }
+  return weights;
+}
+
+function rateFrom(value: string, all: Readonly<Record<string, string>> = {}): Record<string, string> {
+  const at = value.indexOf('=');
+  if (at < 1) throw new InvalidArgumentError('It must be a queue and a rate: mails=10/m.');
+  return { ...all, [value.slice(0, at)]: value.slice(at + 1) };
+}
+
+async function run(
+  program: string,
+  queues: readonly string[],
+  flags: Flags,
+  logger: ReturnType<typeof makeLogger>,
+): Promise<number> {
+  if (flags.functions === undefined)
+    return complain(program, USAGE, 'no functions: name at least one module with --functions');
+  let worker: Worker;
+  let written: string | undefined;
+  let functions;
+  try {
+    functions = await loadFunctions(flags.functions, text => logger.warn({}, text));
+  } catch (error) {
+    return complain(program, FAILED, messageOf(error));
+  }
+  try {
+    worker = new Worker(queues, {
+      functions,
+      logger,
+      concurrency: flags.concurrency,
+      prefetch: flags.prefetch,
+      ...(flags.dequeueStrategy === undefined ? {} : { dequeueStrategy: flags.dequeueStrategy }),
+      ...(flags.weights === undefined ? {} : { weights: flags.weights }),
+      ...(flags.rateLimit === undefined ? {} : { rateLimits: flags.rateLimit }),
+      allowEviction: flags.allowEviction ?? false,
+      logDescriptions: flags.disableJobDescLogging !== true,
+      ...(flags.url === undefined ? {} : { connection: flags.url }),
+      ...(flags.name === undefined ? {} : { name: flags.name }),
+      ...(flags.resultsTtl === undefined ? {} : { resultTtl: flags.resultsTtl }),
+      ...(flags.grace === undefined ? {} : { grace: flags.grace }),
+      ...(flags.lease === undefined ? {} : { lease: flags.lease }),
+      ...(flags.maxRecoveries === undefined ? {} : { maxRecoveries: flags.maxRecoveries }),
+      ...(flags.shutdownTimeout === undefined ? {} : { shutdownTimeout: flags.shutdownTimeout }),
+    });
+  } catch (error) {
+    return complain(program, USAGE, messageOf(error));
+  }
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void worker.stop());
+  // a promise that a job left unhandled is that job's fault, and no reason to end the others
+  process.on('unhandledRejection', reason => {
+    const { name, message, stack } = reason instanceof Error ? reason : new Error(messageOf(reason));
+    logger.error(
+      { err: { type: name, message, stack } },
+      'A promise that nobody waited for was rejected: is an await missing in a job?',
+    );
+  });
+  try {
+    if (flags.pid !== undefined) {
+      writeFileSync(flags.pid, `${process.pid}\n`);
+      written = flags.pid;
+    }
+    await worker.work({
+      burst: flags.burst ?? false,
+      ...(flags.maxJobs === undefined ? {} : { maxJobs: flags.maxJobs }),
+      ...(flags.maxIdleTime === undefined ? {} : { maxIdleTime: flags.maxIdleTime }),
+    });
+    return OK;
+  } catch (error) {
+    return complain(
+      program,
+      error instanceof RangeError || error instanceof TypeError ? USAGE : FAILED,
+      messageOf(error),
+    );
+  } finally {
+    if (written !== undefined) rmSync(written, { force: true });
+  }
+}
+
+function complain(program: string, code: number, text: string): number {
+  process.stderr.write(`${program}: ${text}\n`);
+  return code;
+}
