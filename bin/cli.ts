@@ -73,6 +73,19 @@ export function colour(style: Parameters<typeof styleText>[0], text: string): st
   return process.stdout.isTTY ? styleText(style, text) : text;
 }
 
+/** How long ago something was, in the unit that says most. */
+export function ago(date: Date): string {
+  const seconds = Math.max(0, (Date.now() - date.getTime()) / 1000);
+  const [unit, size] = (
+    [
+      ['d', 86_400],
+      ['h', 3600],
+      ['m', 60],
+    ] as const
+  ).find(([, each]) => seconds >= each) ?? ['s', 1];
+  return `${Math.floor(seconds / size)}${unit} ago`;
+}
+
 /** Asks before something is lost: on a terminal only, where `--yes` does not answer. */
 export async function confirmed(question: string, { yes }: Shared): Promise<boolean> {
   if (yes === true) return true;

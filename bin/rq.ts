@@ -3,10 +3,14 @@
 import { Command } from 'commander';
 import { runProgram } from './cli.ts';
 import { cancelCommand, stopCommand } from './rq/cancel.ts';
+import { emptyCommand } from './rq/empty.ts';
 import { enqueueCommand } from './rq/enqueue.ts';
+import { failedCommand } from './rq/failed.ts';
 import { infoCommand } from './rq/info.ts';
+import { jobCommand } from './rq/job.ts';
 import { pauseCommand, unpauseCommand } from './rq/pause.ts';
 import { rateCommand } from './rq/rate.ts';
+import { requeueCommand } from './rq/requeue.ts';
 import { resumeCommand, suspendCommand } from './rq/suspend.ts';
 import { workerCommand } from './rq/worker.ts';
 
@@ -15,10 +19,14 @@ const program = new Command('rq')
   .configureHelp({ sortSubcommands: true });
 for (const command of [
   cancelCommand(),
+  emptyCommand(),
   enqueueCommand(),
+  failedCommand(),
   infoCommand(),
+  jobCommand(),
   pauseCommand(),
   rateCommand(),
+  requeueCommand(),
   resumeCommand(),
   stopCommand(),
   suspendCommand(),

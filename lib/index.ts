@@ -21,7 +21,7 @@ export { Group, type GroupCounts } from './group.ts';
 export { Job, type CancelOptions } from './job.ts';
 export type { Json } from './json.ts';
 export { Queue } from './queue.ts';
-export type { QueueOptions } from './queue.ts';
+export type { EmptyOptions, QueueOptions } from './queue.ts';
 export type { Rate } from './rate.ts';
 export type { Reference } from './reference.ts';
 export type { RepeatOptions } from './repeat-plan.ts';

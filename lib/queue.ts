@@ -55,6 +55,12 @@ export interface QueueOptions {
   readonly isAsync?: boolean;
 }
 
+export interface EmptyOptions {
+  readonly signal?: AbortSignal;
+  /** Is called with the number of jobs that a step has deleted. */
+  readonly onProgress?: (deleted: number) => void;
+}
+
 /**
  * A queue in Redis.
  *
@@ -247,9 +253,13 @@ export class Queue implements AsyncDisposable {
     return this.#store.count(this.#keys);
   }
 
-  /** Deletes the waiting jobs; answers how many. Those that run, or have ended, stay. */
-  async empty(): Promise<number> {
-    return this.#store.empty(this.#keys);
+  /**
+   * Deletes the waiting jobs; answers how many. Those that run, or have ended, stay. It goes on in steps of at most 1,000 jobs,
+   * each of which is told to `onProgress`, and between which an aborted `signal` ends it.
+   */
+  async empty(options?: EmptyOptions): Promise<number> {
+    const { signal, onProgress } = checkOptions(options, ['signal', 'onProgress'], 'empty');
+    return this.#store.empty(this.#keys, signal, onProgress);
   }
 
   /** Deletes the waiting jobs and the queue's name from the set of queues. A job that is put on it later brings it back. */

@@ -389,10 +389,15 @@ export class Store {
   }
 
   /** Removes the waiting jobs there are now, in bounded steps; answers how many. */
-  async empty(queue: QueueKeys): Promise<number> {
+  async empty(
+    queue: QueueKeys,
+    signal?: AbortSignal,
+    onProgress?: (deleted: number) => void,
+  ): Promise<number> {
     const { jobPrefix, groupPrefix } = this.keys;
     let [left, deleted] = [await this.count(queue), 0];
     while (left > 0) {
+      if (signal?.aborted === true) break;
       const args = { job_prefix: jobPrefix, group_prefix: groupPrefix, most: Math.min(left, 1000) };
       const reply = await this.#sender.send('empty the queue', 'repeatable', redis =>
         empty.run(redis, { keys: { releasing: this.keys.releasing }, queues: [queue], args }),
@@ -401,6 +406,7 @@ export class Store {
       if (taken === 0) break;
       left -= taken;
       deleted += gone;
+      onProgress?.(gone);
     }
     return deleted;
   }
