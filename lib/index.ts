@@ -30,6 +30,7 @@ export type { JobResult } from './results.ts';
 export { NonRetryableError, Retry } from './retry.ts';
 export type { RetryOptions } from './retry-plan.ts';
 export { Registry } from './registry.ts';
+export type { QueueStats } from './stats.ts';
 export type { StatusMessage } from './status.ts';
 export { Rq, type QueueCounts, type RqOptions, type WorkerInfo } from './rq.ts';
 export { ScheduledRegistry } from './scheduled-registry.ts';

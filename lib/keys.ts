@@ -25,6 +25,9 @@ export interface QueueKeys {
   readonly limits: string;
   /** Ours: sorted set of the runs that a rate limit counts, by when they began. */
   readonly starts: string;
+  /** Ours: how many jobs were ever taken from the queue; and a list of what a sweep found every few seconds. */
+  readonly taken: string;
+  readonly samples: string;
   /** Held by a Python scheduler that moves this queue's due jobs. */
   readonly schedulerLock: string;
 }
@@ -106,6 +109,8 @@ export class Keys {
       janitor: `${prefix}janitor:${name}`,
       limits: `${prefix}limits:${name}`,
       starts: `${prefix}starts:${name}`,
+      taken: `${prefix}taken:${name}`,
+      samples: `${prefix}samples:${name}`,
       schedulerLock: `${prefix}scheduler-lock:${name}`,
     };
   }

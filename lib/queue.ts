@@ -37,6 +37,7 @@ import { Registry } from './registry.ts';
 import { runNow } from './run-now.ts';
 import { dueAt, dueIn, type DueIn } from './schedule.ts';
 import { ScheduledRegistry } from './scheduled-registry.ts';
+import type { QueueStats } from './stats.ts';
 import { Store } from './store.ts';
 
 export interface QueueOptions {
@@ -266,6 +267,11 @@ export class Queue implements AsyncDisposable {
   async delete(): Promise<void> {
     await this.empty();
     await this.#store.forget(this.#keys);
+  }
+
+  /** How its backlog stands: to scale workers on. */
+  async stats(): Promise<QueueStats> {
+    return this.#store.stats(this.#keys);
   }
 
   /** Has no worker of this library take jobs from it until `resume()`; those that run go on. Safe twice. */

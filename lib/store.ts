@@ -21,6 +21,7 @@ import { forget } from './lua/forget.ts';
 import { listRegistry } from './lua/list-registry.ts';
 import { readResults } from './lua/read-results.ts';
 import { readState } from './lua/read-state.ts';
+import { readStats } from './lua/read-stats.ts';
 import { requestStop } from './lua/request-stop.ts';
 import { requeue } from './lua/requeue.ts';
 import { reschedule } from './lua/reschedule.ts';
@@ -28,6 +29,7 @@ import { saveMeta } from './lua/save-meta.ts';
 import type { Fields, JobStatus } from './record.ts';
 import { errorTextOf, toFields } from './record.ts';
 import type { StreamEntry } from './results.ts';
+import { statsOf, type QueueStats } from './stats.ts';
 import { jobsInGroups, type NewJob } from './new-job.ts';
 import { Sender, type CallKind } from './sender.ts';
 import { StatusFeed } from './status.ts';
@@ -210,6 +212,15 @@ export class Store {
       const score = (await redis.zscore(queue.scheduled, id)) as string | number | null;
       return score === null ? undefined : Number(score);
     });
+  }
+
+  /** How a queue's backlog stands. */
+  async stats(queue: QueueKeys): Promise<QueueStats> {
+    const call = { keys: {}, queues: [queue], args: { job_prefix: this.keys.jobPrefix } };
+    const [now, length, taken, oldest, samples] = (await this.#sender.send('read stats', 'read', redis =>
+      readStats.run(redis, call),
+    )) as [string, number | string, string, string, string[]];
+    return statsOf({ now: Number(now), length: Number(length), taken: Number(taken), oldest, samples });
   }
 
   /** What all workers keep to on a queue: since when it is paused, and a rate, as Redis holds it. */

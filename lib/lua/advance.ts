@@ -33,7 +33,7 @@ import { announce, clock, keep, queueAgain, queueNames, retry, seconds } from '.
  */
 export const advance: Script<
   'suspended' | 'all' | 'releasing' | 'parked',
-  'list' | 'started' | 'finished' | 'failed' | 'scheduled' | 'claims' | 'limits' | 'starts',
+  'list' | 'started' | 'finished' | 'failed' | 'scheduled' | 'claims' | 'limits' | 'starts' | 'taken',
   | 'job_prefix'
   | 'results_prefix'
   | 'list_prefix'
@@ -61,7 +61,7 @@ export const advance: Script<
 > = new Script({
   name: 'advance',
   keys: ['suspended', 'all', 'releasing', 'parked'],
-  queueKeys: ['list', 'started', 'finished', 'failed', 'scheduled', 'claims', 'limits', 'starts'],
+  queueKeys: ['list', 'started', 'finished', 'failed', 'scheduled', 'claims', 'limits', 'starts', 'taken'],
   args: [
     'job_prefix',
     'results_prefix',

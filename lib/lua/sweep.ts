@@ -30,6 +30,8 @@ export const sweep: Script<
   | 'scheduled'
   | 'claimants'
   | 'janitor'
+  | 'taken'
+  | 'samples'
   | 'workers',
   | 'job_prefix'
   | 'results_prefix'
@@ -68,6 +70,8 @@ export const sweep: Script<
     'scheduled',
     'claimants',
     'janitor',
+    'taken',
+    'samples',
     'workers',
   ],
   args: [
@@ -114,6 +118,14 @@ local q = queue(1)
 if lock_ms ~= '0' and not redis.call('SET', q.janitor, sweeper, 'NX', 'PX', lock_ms) then return { 0, 0, {}, {}, 0 } end
 sound(q, { 'started', 'finished', 'failed', 'canceled', 'deferred' })
 
+-- how many jobs wait, and were taken so far: two such samples give the jobs that came and went between them
+if lock_ms ~= '0' then
+  local taken = redis.pcall('GET', q.taken)
+  redis.pcall('LPUSH', q.samples, string.format('%.3f', now) .. ' ' .. redis.call('LLEN', q.list) .. ' ' ..
+    (type(taken) == 'string' and taken or '0'))
+  redis.pcall('LTRIM', q.samples, 0, 15)
+  redis.pcall('EXPIRE', q.samples, 120)
+end
 local limit = tonumber(most)
 local function text_of(score) return string.format('%.6f', score) end
 -- from 0 up: RQ's score of what failed and is kept for ever is -1

@@ -13,6 +13,7 @@ import { listRegistry } from '../../lib/lua/list-registry.ts';
 import { queueDue } from '../../lib/lua/queue-due.ts';
 import { readResults } from '../../lib/lua/read-results.ts';
 import { readState } from '../../lib/lua/read-state.ts';
+import { readStats } from '../../lib/lua/read-stats.ts';
 import { releaseClaims } from '../../lib/lua/release-claims.ts';
 import { renew } from '../../lib/lua/renew.ts';
 import { requestStop } from '../../lib/lua/request-stop.ts';
@@ -47,6 +48,7 @@ export const PRODUCERS: Named = [
   listRegistry,
   readResults,
   readState,
+  readStats,
   requestStop,
   requeue,
   reschedule,

@@ -196,6 +196,7 @@ elseif wanted > 0 or cut then
   more = 1
 end
 for i, list in pairs(runs) do
+  redis.pcall('INCRBY', queue(i).taken, #list / 2)
   for first = 1, #list, 2000 do
     redis.call('ZADD', queue(i).started, unpack(list, first, math.min(first + 1999, #list)))
   end
