@@ -28,31 +28,32 @@ export async function runNow(
   const request = { claims: new Set([0]), strategy: 'default', want: 1 } as const;
   const report: Report = { state: 'busy', currentJob: job.id, finished: 0, failed: 0, seconds: 0 };
   const alive = (): Promise<unknown> => worker.heartbeat(redis, report, ['queues', queue.name]);
-  await alive();
-  let watchdog: NodeJS.Timeout | undefined;
+  let run: Run | undefined;
+  // from the first call to the last: a connection alone keeps no script from ending
+  const watchdog = setInterval(() => run?.checkTime(), WATCH_MS);
   let renewals: NodeJS.Timeout | undefined;
   try {
+    await alive();
     await store.enqueueAside(queue, worker.claimsKey(0), job);
     const [started, at] = await worker
       .advance(redis, { ...request, handIns: [] })
       .then(reply => [reply.jobs[0], reply.at] as const);
     if (started === undefined) return undefined;
-    const run = new Run(store, started, { queue: queue.name, worker: name, at });
-    watchdog = setInterval(() => run.checkTime(), WATCH_MS);
+    const taken = new Run(store, started, { queue: queue.name, worker: name, at });
+    run = taken;
     // what goes wrong here shows when the outcome is handed in
     renewals = setInterval(
       () => void Promise.all([alive(), worker.renew(redis, [started])]).catch(() => {}),
       (LEASE * 1000) / 3,
     );
     const table = new Map([[call.functionName, fn]]);
-    const ended = await new Promise<Outcome>(resolve => run.perform(table, {}, resolve));
+    const ended = await new Promise<Outcome>(resolve => taken.perform(table, {}, resolve));
     if (typeof ended === 'string') return undefined;
-    const handIns = [{ ...started, ended, seconds: run.seconds }];
+    const handIns = [{ ...started, ended, seconds: taken.seconds }];
     const { answers } = await worker.advance(redis, { ...request, want: 0, handIns });
     return answers[0] === 'accepted' ? ended.status : undefined;
   } finally {
-    clearInterval(watchdog);
     clearInterval(renewals);
-    await worker.unregister(redis);
+    await worker.unregister(redis).finally(() => clearInterval(watchdog));
   }
 }

@@ -298,4 +298,12 @@ describe('A script that never closes its queue', () => {
     expect({ code, out }).toEqual({ code: 0, out: 'RQ_WAIT_TIMEOUT\n' });
     expect(ms).toBeLessThan(4000);
   });
+
+  it('ends after the jobs of a queue with isAsync: false, not before', async () => {
+    const { code, out } = await run(`
+      const q = new Queue('default', { isAsync: false });
+      const job = await q.enqueue(function f() { return 85; });
+      console.log(await job.result);`);
+    expect({ code, out }).toEqual({ code: 0, out: '85\n' });
+  });
 });
