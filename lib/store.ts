@@ -177,8 +177,9 @@ export class Store {
   }
 
   async #readStates(ids: readonly string[]): Promise<(JobState | undefined)[]> {
-    const { jobPrefix, resultsPrefix } = this.keys;
-    const call = { keys: {}, args: { job_prefix: jobPrefix, results_prefix: resultsPrefix }, rest: [...ids] };
+    const { jobPrefix, resultsPrefix, releasing } = this.keys;
+    const args = { job_prefix: jobPrefix, results_prefix: resultsPrefix };
+    const call = { keys: { releasing }, args, rest: [...ids] };
     const states = (await this.#sender.send('read jobs', 'read', redis =>
       readState.runRaw(redis, call),
     )) as unknown[];

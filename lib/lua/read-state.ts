@@ -4,13 +4,20 @@ import { Script } from '../script.ts';
 /**
  * Rest: ids. Reply, for each: `[status, queue, result, error, stream entry, root, its status]`, with false for what there
  * is not: either the entry, `[field, value, …]`, or the hash says what came of the job. `root` is the job that keeps one from
- * running: it did not finish, and the job waits for it, be it through others. Of very many, some are looked at each time.
+ * running: it did not finish, and the job waits for it, be it through others. Of very many, some are looked at each time. One
+ * that was canceled so that nobody waits for it any more keeps none, though a worker has not let them go yet.
  */
-export const readState: Script<never, never, 'job_prefix' | 'results_prefix'> = new Script({
+export const readState: Script<'releasing', never, 'job_prefix' | 'results_prefix'> = new Script({
   name: 'read_state',
+  keys: ['releasing'],
   args: ['job_prefix', 'results_prefix'],
   readsOnly: true,
   body: `
+local function blocks(id, status, allows)
+  if status ~= 'stopped' and status ~= 'canceled' and (status ~= 'failed' or allows) then return false end
+  local letting_go = redis.pcall('HGET', releasing, id)
+  return type(letting_go) ~= 'string' or string.sub(letting_go, 1, 5) ~= 'gone:'
+end
 local function root_of(id)
   local seen, left, looks = { [id] = true }, { id }, 1000
   while #left > 0 and looks > 0 do
@@ -19,7 +26,7 @@ local function root_of(id)
     local others = redis.pcall('SRANDMEMBER', job_prefix .. ':' .. each .. ':dependencies', looks)
     for _, other in ipairs(others.err and {} or others) do
       local status = redis.pcall('HGET', job_prefix .. other, 'status')
-      if status == 'stopped' or status == 'canceled' or status == 'failed' and not allows then return other, status end
+      if blocks(other, status, allows) then return other, status end
       looks = looks - 1
       if status == 'deferred' and not seen[other] then
         seen[other] = true
