@@ -104,12 +104,19 @@ export class Store {
     return batch.add(job);
   }
 
-  /** Adds jobs in one step, whatever their number: all of them, or none where there is no reply. */
-  async enqueueTogether(queue: QueueKeys, jobs: readonly NewJob[]): Promise<JobStatus[]> {
-    const added = await this.#enqueueAll(queue, jobs);
-    const statuses: JobStatus[] = [];
-    for (const status of added) statuses.push(await status);
-    return statuses;
+  /**
+   * Adds jobs in one step, whatever their number. Where one is refused the others are added all the same; `chained` ones only
+   * up to it.
+   */
+  async enqueueTogether(queue: QueueKeys, jobs: readonly NewJob[], chained: boolean): Promise<JobStatus[]> {
+    for (;;) {
+      const replies = await this.#add(queue, jobs, chained);
+      const moved = replies.findIndex(reply => reply.startsWith('elsewhere:'));
+      // one refusal is told, that of the first
+      if (moved === -1)
+        return Promise.all(replies.map(async (reply, i) => this.#statusOf(queue, jobs[i], reply)));
+      await this.delete(jobs[moved]?.id ?? '', replies[moved]?.slice('elsewhere:'.length) ?? '', true);
+    }
   }
 
   /** Adds one job to a list that is not its queue's own, so that no worker takes it. */
@@ -118,6 +125,12 @@ export class Store {
   }
 
   async #enqueueAll(queue: QueueKeys, jobs: readonly NewJob[]): Promise<(Promise<JobStatus> | JobStatus)[]> {
+    const replies = await this.#add(queue, jobs);
+    return replies.map((reply, i) => this.#statusOf(queue, jobs[i], reply));
+  }
+
+  /** Runs the script; answers what it says of each job. */
+  async #add(queue: QueueKeys, jobs: readonly NewJob[], chained: boolean = false): Promise<string[]> {
     const replies = await this.#sender.send('enqueue', 'repeatable', redis =>
       enqueue.run(redis, {
         keys: { all: this.keys.queues, groups: this.keys.groups },
@@ -128,15 +141,16 @@ export class Store {
           group_prefix: this.keys.groupPrefix,
           queue_name: queue.name,
           listed: this.keys.queue(queue.name).list,
+          chained: chained ? '1' : '0',
         },
         rest: jobsInGroups(jobs),
       }),
     );
-    return (replies as unknown[]).map((reply, i) =>
-      Number(reply) >= 1
-        ? (ENQUEUED[Number(reply) - 1] ?? 'queued')
-        : this.#notEnqueued(queue, jobs[i] as NewJob, String(reply)),
-    );
+    return (replies as unknown[]).map(String);
+  }
+
+  #statusOf(queue: QueueKeys, job: NewJob | undefined, reply: string): Promise<JobStatus> | JobStatus {
+    return ENQUEUED[Number(reply) - 1] ?? this.#notEnqueued(queue, job as NewJob, reply);
   }
 
   async #notEnqueued(queue: QueueKeys, job: NewJob, reply: string): Promise<JobStatus> {
@@ -150,6 +164,7 @@ export class Store {
     }
     if (kind === 'gone') throw new DependencyFailedError(job.id, detail, 'gone');
     if (kind === 'cycle') throw new DependencyCycleError(job.id, detail);
+    if (kind === 'after') throw new DependencyFailedError(job.id, detail, 'gone');
     throw new RedisRefusedError(`Redis refused to enqueue job ${job.id}: ${detail}`);
   }
 

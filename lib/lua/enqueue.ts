@@ -4,7 +4,8 @@ import { fill } from './dependents.ts';
 import { clock } from './parts.ts';
 
 /**
- * `listed` is the queue's own list, which a job may be kept out of.
+ * `listed` is the queue's own list, which a job may be kept out of. `chained` is 1 where each job waits for the one before:
+ * after one that is refused none is added.
  *
  * Rest: jobs in groups that are alike. A group is the number of its jobs, 1 to go to the front, ttl (0 for none), 1 where the
  * ids are the caller's, when it is due ('' for now, unix seconds, or `+` and seconds from now), name of the group that it
@@ -14,17 +15,18 @@ import { clock } from './parts.ts';
  *
  * Reply, for each job: 1 for queued, 2 for deferred, 3 for scheduled, also where an earlier sending of this call did it; or
  * a text: `duplicate:<status>`, `elsewhere:<queue>` (a job of this id has ended on another queue), `gone:<id>` (a job whose
- * result it takes), `cycle:<id>` (a job it waits for, which waits for it), or `error:<text>`.
+ * result it takes), `cycle:<id>` (a job it waits for, which waits for it), `after:<id>` (the refused job of its chain), or
+ * `error:<text>`.
  */
 export const enqueue: Script<
   'all' | 'groups',
   'list' | 'finished' | 'failed' | 'canceled' | 'deferred' | 'scheduled',
-  'job_prefix' | 'results_prefix' | 'group_prefix' | 'queue_name' | 'listed'
+  'job_prefix' | 'results_prefix' | 'group_prefix' | 'queue_name' | 'listed' | 'chained'
 > = new Script({
   name: 'enqueue',
   keys: ['all', 'groups'],
   queueKeys: ['list', 'finished', 'failed', 'canceled', 'deferred', 'scheduled'],
-  args: ['job_prefix', 'results_prefix', 'group_prefix', 'queue_name', 'listed'],
+  args: ['job_prefix', 'results_prefix', 'group_prefix', 'queue_name', 'listed', 'chained'],
   parts: [clock],
   body: `
 local q = queue(1)
@@ -115,6 +117,7 @@ local function fill_in()
   return filling
 end
 
+local broken
 at = rest
 while at < last do
   local count, to_front, ttl, keyed = tonumber(ARGV[at]), ARGV[at + 1] == '1', ARGV[at + 2], ARGV[at + 3] == '1'
@@ -139,7 +142,7 @@ while at < last do
   for i = 1, count do
     local id = ARGV[at]
     local key = job_prefix .. id
-    local refusal = flaw
+    local refusal = broken or flaw
     local first = at + (keyed and 4 or 3)
     local unmet, met, lasting
     if refusal then -- nothing of its group can be stored
@@ -184,6 +187,7 @@ while at < last do
       end
     end
     replies[#replies + 1] = refusal or codes[status] or 1
+    if chained == '1' and type(refusal) == 'string' then broken = broken or 'after:' .. id end
     at = first
   end
   if group ~= '' and not flaw then redis.pcall('SADD', groups, group) end
