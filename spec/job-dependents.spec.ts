@@ -1,4 +1,4 @@
-/** What a handle says of a job that waited for one that was canceled, before a worker has let it go. */
+/** Jobs that wait for others: what a handle says before a worker has let them go, and what is kept of who waits. */
 import { describe, expect, it } from 'vitest';
 import { useQueue, useRedis, workOff } from './support/in-process.ts';
 import { add, echo } from './support/tasks.js';
@@ -42,5 +42,35 @@ describe('Job.wait of a dependent, once its dependency was canceled with enqueue
       dependencyId: first.id,
       status: 'canceled',
     });
+  });
+});
+
+describe('The set of those that wait for a job', () => {
+  const lifetime = (id: string): Promise<number> => redis.client.ttl(`rq:job:${id}:dependents`);
+
+  it('lives as long as a canceled job, and on where that is requeued', async () => {
+    const first = await q.enqueue(add, [1, 2], { failureTtl: 100 });
+    const second = await q.enqueue(echo, ['on'], { dependsOn: first });
+    expect(await lifetime(first.id)).toBe(-1);
+    await first.cancel();
+    expect(await lifetime(first.id)).toBeGreaterThan(95);
+    const third = await q.enqueue(echo, ['late'], { dependsOn: first });
+    expect(await lifetime(first.id)).toBeLessThanOrEqual(101);
+    expect(await lifetime(first.id)).toBeGreaterThan(95);
+    await first.requeue();
+    expect(await lifetime(first.id)).toBe(-1);
+    await workOff(redis);
+    expect([await second.result, await third.result]).toEqual([['on'], ['late']]);
+    expect(await redis.client.keys('*depend*')).toEqual([]);
+  });
+
+  it('goes with a job that expired while it waited', async () => {
+    const first = await q.enqueue(add, [1, 2]);
+    const second = await q.enqueue(echo, ['on'], { dependsOn: first });
+    // what Redis does when its ttl is over
+    await redis.client.del(`rq:job:${first.id}`);
+    await workOff(redis);
+    expect(await second.wait({ timeout: '10s' })).toEqual(['on']);
+    expect(await redis.client.keys('*depend*')).toEqual([]);
   });
 });

@@ -42,7 +42,10 @@ else
   redis.call('HDEL', job, 'execution_id')
   keep(job, ttl)
 end
-if release == '1' then let_go(id) end
+if release == '1' then let_go(id)
+-- who waits for it finds it gone then
+elseif ttl == 0 then redis.call('UNLINK', job .. ':dependents')
+else keep(job .. ':dependents', ttl) end
 announce(queue_name, id, 'canceled', held[3])
 publish_all()
 return { was, held[3] or '', held[4] or '' }`,

@@ -62,6 +62,8 @@ local function settle_held(id, key, held)
     local status = redis.pcall('HGET', job_prefix .. other, 'status')
     if type(status) == 'string' and status ~= 'finished' and not (allows and status == 'failed') then return false end
     if takes and status == 'finished' then note_result(key, other) end
+    -- nobody will tell those that waited for one that is gone
+    if not status then redis.call('UNLINK', job_prefix .. other .. ':dependents') end
     redis.call('SREM', waits_for(id), other)
   end
   if takes then fill(key) end

@@ -30,6 +30,8 @@ redis.call('ZREM', q.canceled, id)
 redis.pcall('SADD', all, q.list)
 redis.call('HDEL', job, 'recoveries', 'number_of_retries')
 queue_again(job, id, q.list, front == '1')
+-- who waits for it is told when it ends
+redis.call('PERSIST', job .. ':dependents')
 announce(queue_name, id, 'queued')
 publish_all()
 return { was }`,
