@@ -9,9 +9,12 @@ export type Dependencies = Reference | string | readonly (Reference | string)[];
 export type DependsOn =
   | Dependencies
   | {
-      /** May be left out where there are jobs among the arguments. */
+      /** At least one. May be left out where there are jobs among the arguments, for which the rest holds as well. */
       readonly jobs?: Dependencies;
-      /** Whether a job that failed counts as finished; as an argument it is `null` then. Default: false. */
+      /**
+       * Whether a job that failed counts as finished; as an argument it is `null` then. Not one that was stopped or canceled.
+       * Default: false.
+       */
       readonly allowFailure?: boolean;
       /** Whether it goes to the front of its queue once nothing is left to wait for. Default: false. */
       readonly atFront?: boolean;

@@ -22,7 +22,10 @@ export interface EnqueueOptions {
    * is. The signal is spent then: of a later stop or timeout the function hears nothing. Whole seconds, fewer than the timeout; none by default. Python workers don't know it.
    */
   readonly softTimeout?: Duration;
-  /** How long it may wait before it is dropped unrun; `-1`, the default, without end. */
+  /**
+   * How long it may wait before it is dropped unrun; `-1`, the default, without end. For other jobs, and then as long again on
+   * its queue.
+   */
   readonly ttl?: Duration;
   /** How long its result is kept: 0 not at all, `-1` for ever. 500 s by default, or what its worker was told. */
   readonly resultTtl?: Duration;
@@ -34,7 +37,7 @@ export interface EnqueueOptions {
   readonly meta?: Readonly<Record<string, unknown>>;
   /** Keyword arguments: a Python function gets them as such, a Node function as one last object. */
   readonly kwargs?: Readonly<Record<string, unknown>>;
-  /** To the front of the queue instead of its end. */
+  /** To the front of the queue instead of its end, also when it comes there later. */
   readonly atFront?: boolean;
   /** How often it runs again after a failure, and when; not at all by default. Python workers keep the same plan. */
   readonly retry?: RetryOptions;
@@ -51,8 +54,8 @@ export interface EnqueueOptions {
    */
   readonly redeliver?: boolean;
   /**
-   * Jobs that have to finish before this one is queued, as the jobs among its arguments have to. One that is not there any
-   * more counts as finished, as in RQ.
+   * Jobs that have to finish before this one is queued, as the jobs among its arguments have to: none by default. One that is
+   * not there, or not any more, counts as finished, as in RQ; one that failed does with `allowFailure`.
    */
   readonly dependsOn?: DependsOn;
   /**
@@ -60,7 +63,10 @@ export interface EnqueueOptions {
    * so that they hold up no queue. Python workers don't look at it.
    */
   readonly limit?: ConcurrencyLimit;
-  /** How often it runs again after it finished, and when; not at all by default. Its dependents wait for the first time only. */
+  /**
+   * How often it runs again after it finished, and when; not at all by default. A run that fails is the last. Those who waited
+   * when it first finished are queued then; its result is there after the last run.
+   */
   readonly repeat?: RepeatOptions;
 }
 

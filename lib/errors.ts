@@ -94,10 +94,14 @@ export class DuplicateJobError extends JobError {
   }
 }
 
-/** A job waits, be it through other jobs, for one that can't finish any more unless somebody brings it back; or takes its result. */
+/**
+ * A job waits, be it through other jobs, for one that failed, was stopped or was canceled: requeue that one, and the job goes
+ * on. Or it takes the result of one that is gone, or ended without a result: `enqueue` refuses it, or its run fails with this.
+ */
 export class DependencyFailedError extends JobError {
   /** The job that did not finish: the root of the trouble. */
   readonly dependencyId: string;
+  /** What that job is: `failed`, `stopped`, `canceled`, `gone`, … */
   readonly status: JobStatus | 'gone';
   /** What it threw, where it failed. */
   readonly remote: RemoteError | undefined;
@@ -113,8 +117,9 @@ export class DependencyFailedError extends JobError {
   }
 }
 
-/** A job that was to wait for one that waits for it. */
+/** `enqueue` of a job that was to wait for one that waits for it, be it through others: nothing was stored. */
 export class DependencyCycleError extends JobError {
+  /** The job that waits for it. */
   readonly dependencyId: string;
 
   constructor(jobId: string, dependencyId: string) {

@@ -11,7 +11,7 @@ export type GroupCounts = Readonly<Record<JobStatus | 'gone', number>>;
 
 /**
  * Jobs that were queued together, on RQ's `rq:group:` keys. As an argument of another job it stands for the list of their
- * results.
+ * results, in the order of `jobIds`.
  *
  * @example
  * const group = await q.group([[add, [1, 2]], [add, [3, 4]]]);
@@ -19,7 +19,7 @@ export type GroupCounts = Readonly<Record<JobStatus | 'gone', number>>;
  */
 export class Group<R extends readonly unknown[] = unknown[]> implements Reference {
   readonly name: string;
-  /** In the order of the calls; of a group that was looked up, in the order in which they were made. */
+  /** In the order of the calls; of a group that was looked up, sorted: generated ids are then in the order they were made in. */
   readonly jobIds: readonly string[];
   readonly #store: Store;
   readonly #jobs: ReadonlyMap<string, Job>;
@@ -36,6 +36,7 @@ export class Group<R extends readonly unknown[] = unknown[]> implements Referenc
     this.#jobs = new Map(jobs.map(job => [job.id, job]));
   }
 
+  /** As an argument of another job it stands for the list of its jobs' results. */
   get standsFor(): Stands {
     return { ids: this.jobIds, list: true, home: this.#store.home };
   }
@@ -46,6 +47,7 @@ export class Group<R extends readonly unknown[] = unknown[]> implements Referenc
     return found.filter(job => job !== undefined);
   }
 
+  /** Asks Redis how many of its jobs have each status. */
   async counts(): Promise<GroupCounts> {
     const states = await Promise.all(this.jobIds.map(id => this.#store.state(id)));
     const counts = Object.fromEntries([...STATUSES, 'gone'].map(status => [status, 0])) as Record<
@@ -61,8 +63,9 @@ export class Group<R extends readonly unknown[] = unknown[]> implements Referenc
 
   /**
    * The results of all its jobs, in the order of `jobIds`, once all have finished. Rejects as soon as one can't any more, with
-   * what its own `wait()` rejects with, which names it.
-   * @throws {WaitTimeoutError} where they have not ended within `timeout`, without end by default.
+   * what its own `wait()` rejects with, which names it; the others go on.
+   * @throws {WaitTimeoutError} where they have not ended within `timeout`; without end by default. {NoSuchJobError} where one
+   * is gone, its result with it.
    */
   async wait(options?: { readonly timeout?: Duration }): Promise<R> {
     const others = new AbortController();

@@ -38,11 +38,11 @@ const ENDED: ReadonlySet<string> = new Set(['finished', 'failed', 'stopped', 'ca
 
 export interface CancelOptions {
   /**
-   * Whether the jobs that wait for this one wait for it no more, as in RQ. One that takes its result fails then. By
-   * default they wait on, as it may be requeued.
+   * Whether the jobs that wait for this one wait for it no more, as in RQ: a Node worker, on whatever queue, sees to it
+   * within a second. One that takes its result fails then. Default: false, they wait on, as it may be requeued.
    */
   readonly enqueueDependents?: boolean;
-  /** Whether the jobs that wait for it, be it through others, are canceled as well. Default: false. */
+  /** Whether the jobs that wait for it, be it through others, are canceled as well, on all queues. Default: false. */
   readonly cancelDependents?: boolean;
 }
 
@@ -140,7 +140,7 @@ export class Job<T = unknown> implements Reference {
   get retriesLeft(): number | undefined {
     return wholeNumberOf(this.id, this.#fields, 'retries_left');
   }
-  /** Ids of the jobs it waits for. */
+  /** Ids of the jobs it was made to wait for: those among its arguments, then those of `dependsOn`. */
   get dependencyIds(): readonly string[] {
     const text = textOf(this.#fields, 'dependency_ids');
     if (text === undefined) return [];
@@ -194,8 +194,9 @@ export class Job<T = unknown> implements Reference {
   }
 
   /**
-   * What came of the job, once it has ended: told by Redis, not polled. Rejects as `result` does.
-   * @throws {WaitTimeoutError} where it has not ended within `timeout`, without end by default; the reason of `signal`.
+   * What came of the job, once it has ended: told by Redis, not polled. Of a job that repeats, once its last run has. Rejects
+   * as `result` does, and with the reason of `signal` once that is aborted; the job itself goes on.
+   * @throws {WaitTimeoutError} where it has not ended within `timeout`; without end by default.
    */
   async wait(options?: { readonly timeout?: Duration; readonly signal?: AbortSignal }): Promise<T> {
     const { timeout, signal } = checkOptions(options, ['timeout', 'signal'], 'wait');
@@ -275,8 +276,9 @@ export class Job<T = unknown> implements Reference {
 
   /**
    * Keeps the job from running. A job that runs is fenced off: it is canceled at once, its function's signal is aborted,
-   * and what that still gives is dropped. Canceling twice is allowed.
-   * @throws {InvalidJobOperationError} where it has ended otherwise; {NoSuchJobError} where it is gone.
+   * and what that still gives is dropped. Canceling twice is allowed: the second time changes nothing, its dependents neither.
+   * @throws {InvalidJobOperationError} where it has ended otherwise; {NoSuchJobError} where it is gone; {TypeError} where both
+   * options are set.
    */
   async cancel(options?: CancelOptions): Promise<void> {
     const { enqueueDependents = false, cancelDependents = false } = checkOptions(
@@ -311,7 +313,7 @@ export class Job<T = unknown> implements Reference {
     }
   }
 
-  /** Ids of the jobs that wait for this one, in no order. */
+  /** Ids of the jobs that wait for this one itself, in no order; of a job that is gone, none. */
   async getDependentIds(): Promise<string[]> {
     return this.#store.dependents(this.id);
   }
@@ -349,7 +351,10 @@ export class Job<T = unknown> implements Reference {
     this.#status = 'queued';
   }
 
-  /** Removes the job and its result. One that runs is aborted, and what it still gives is dropped. Safe where it is gone. */
+  /**
+   * Removes the job and its result. One that runs is aborted, and what it still gives is dropped. Jobs that wait for it wait
+   * no more; one that takes its result fails. Safe where it is gone.
+   */
   async delete(): Promise<void> {
     await this.#interrupt(await this.#store.delete(this.id, this.origin));
   }

@@ -3,11 +3,11 @@ import { storedDuration, parseDuration, type Duration } from './duration.ts';
 import { checkCount, checkOptions, quote } from './options.ts';
 
 export interface RepeatOptions {
-  /** Runs after the first: 1 or more. */
+  /** Runs after the first: 1 or more; with a list of intervals 1000 at most. */
   readonly times: number;
   /**
-   * The wait before each; a list gives one for each, its last one for all that follow. At once by default. Whole seconds,
-   * as in RQ.
+   * The wait before each, from the end of the run before; a list gives one for each, its last one for all that follow. 0, at
+   * once, by default. Seconds, or a number with a unit; whole seconds are stored, as in RQ, so 0 or 1 s and more.
    */
   readonly interval?: Duration | readonly Duration[];
 }

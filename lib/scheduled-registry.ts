@@ -25,8 +25,9 @@ export class ScheduledRegistry extends Registry {
   }
 
   /**
-   * Changes when a job is due: a `Date`, or a duration from now.
-   * @throws {InvalidJobOperationError} where it is not scheduled; {NoSuchJobError}.
+   * Changes when a job is due: a `Date`, or a time from now in seconds or with a unit, by Redis' clock.
+   * @throws {InvalidJobOperationError} where it is not scheduled; {NoSuchJobError}; {TypeError | RangeError} for what is no date
+   * and no duration.
    */
   async schedule(id: string, due: Date | DueIn): Promise<void> {
     const score = due instanceof Date ? dueAt(due) : dueIn(due);
@@ -36,7 +37,7 @@ export class ScheduledRegistry extends Registry {
       throw new InvalidJobOperationError(id, `Job ${id} can't be scheduled anew: it is ${was}`);
   }
 
-  /** Keeps a job from running. @throws {InvalidJobOperationError} where it is not scheduled here; {NoSuchJobError}. */
+  /** Keeps a job from running: `requeue` brings it back. @throws {InvalidJobOperationError} where it is not scheduled here; {NoSuchJobError}. */
   async cancel(id: string): Promise<void> {
     const job = await this.get(id);
     await job.cancel();
