@@ -11,7 +11,7 @@ import {
   NoSuchJobError,
   WaitTimeoutError,
 } from './errors.ts';
-import { checkFlag, checkOptions } from './options.ts';
+import { checkFlag, checkOptions, quote } from './options.ts';
 import {
   callOf,
   metaOf,
@@ -201,6 +201,8 @@ export class Job<T = unknown> implements Reference {
   async wait(options?: { readonly timeout?: Duration; readonly signal?: AbortSignal }): Promise<T> {
     const { timeout, signal } = checkOptions(options, ['timeout', 'signal'], 'wait');
     const seconds = timeout === undefined ? Infinity : parseDuration(timeout, 'timeout');
+    if (signal !== undefined && !((signal as unknown) instanceof AbortSignal))
+      throw new TypeError(`signal must be an AbortSignal, not ${quote(signal)}`);
     const deadline = performance.now() + seconds * 1000;
     // of a job that was on its queue a moment ago the next word is most likely a message: reading would come too early
     let early = !ENDED.has(this.#status) && performance.now() - this.#seenAt < NEW_MS;

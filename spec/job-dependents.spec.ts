@@ -74,3 +74,21 @@ describe('The set of those that wait for a job', () => {
     expect(await redis.client.keys('*depend*')).toEqual([]);
   });
 });
+
+describe('Job.wait', () => {
+  it('ends with the reason of a signal, and leaves the job as it is', async () => {
+    const job = await q.enqueueIn('1h', add, [1, 2]);
+    const reason = new Error('enough');
+    const controller = new AbortController();
+    const waiting = job.wait({ signal: controller.signal });
+    controller.abort(reason);
+    await expect(waiting).rejects.toBe(reason);
+    await expect(job.wait({ signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+    expect(await job.getStatus()).toBe('scheduled');
+  });
+
+  it('refuses what is no signal', async () => {
+    const job = await q.enqueueIn('1h', add, [1, 2]);
+    await expect(job.wait({ signal: 5 as never })).rejects.toThrow('signal must be an AbortSignal, not 5');
+  });
+});
