@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   DUE_MS,
+  DUE_PATIENCE,
   ERRORS_KEPT,
   ERROR_BYTES,
   FAILURE_TTL,
@@ -17,8 +18,10 @@ import {
   LEASE_MARGIN,
   MAX_RECOVERIES,
   PUBLISH_LIMIT,
+  RELEASE_BATCH,
   RESULT_TTL,
   SHUTDOWN_TIMEOUT,
+  SWEEP_BATCH,
   SWEEP_MS,
   WORKER_TTL_MARGIN,
 } from '../lib/defaults.ts';
@@ -107,6 +110,11 @@ describe('docs/wire-format.md', () => {
       `with us ${FAILURE_TTL / 86400} days`,
       `the worker decides (${RESULT_TTL})`,
       `gives running ones ${SHUTDOWN_TIMEOUT} s`,
+      `A script tells ${RELEASE_BATCH} dependents at most`,
+      `${RELEASE_BATCH} / (1 + bytes / 4096)`,
+      `of up to ${SWEEP_BATCH} ids at a random place of \`rq:canceled:<queue>\` and of \`rq:deferred:<queue>\``,
+      `until it is ${DUE_PATIENCE} s overdue`,
+      `goes ${DUE_PATIENCE} s after it was added`,
     ]) {
       expect(text).toContain(said);
     }
@@ -179,7 +187,8 @@ describe('docs/wire-format.md, with a real Redis', () => {
     const look = async (): Promise<void> => {
       for (const key of await client.keys('rq:job:*')) {
         if ((await client.type(key)) !== 'hash') continue;
-        for (const field of await client.hkeys(key)) fields.job.add(field);
+        for (const field of await client.hkeys(key))
+          fields.job.add(field.replace(/^argument:.*/, 'argument:<id>'));
       }
       for (const field of await client.hkeys('rq:worker:documented')) fields.worker.add(field);
     };
@@ -197,6 +206,12 @@ describe('docs/wire-format.md, with a real Redis', () => {
       await look();
     };
     await work();
+    // one that waits, with the result of another one, and one that repeats
+    const later = await q.enqueueIn('1h', 'good');
+    const special = { allowFailure: true, atFront: true };
+    await q.enqueue('good', [lost, later], { dependsOn: special });
+    await q.group([['good', [], { repeat: { times: 1 } }]], { name: 'documented' });
+    await look();
     await bad.requeue();
     await look();
     await work();
@@ -206,7 +221,16 @@ describe('docs/wire-format.md, with a real Redis', () => {
     expect([...fields.job].filter(field => !documented.job.includes(field))).toEqual([]);
     expect([...fields.worker].filter(field => !documented.worker.includes(field))).toEqual([]);
     // the scenario has seen what it was made for
-    const ours = ['execution_id', 'errors', 'enqueue_id', 'recoveries'];
+    const alone = ['execution_id', 'errors', 'enqueue_id', 'recoveries'];
+    const related = [
+      'takes_results',
+      'argument:<id>',
+      'repeated_run',
+      'repeat_intervals',
+      'group_id',
+      'dependency_ids',
+    ];
+    const ours = [...alone, ...related, 'allow_dependency_failures', 'enqueue_at_front'];
     expect([...fields.job]).toEqual(expect.arrayContaining([...ours, 'exc_info', 'result', 'meta', 'ttl']));
     expect([...fields.worker]).toEqual(
       expect.arrayContaining(['mark', 'death', 'current_job', 'failed_job_count']),
