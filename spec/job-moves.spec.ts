@@ -205,10 +205,18 @@ describe('Job.delete', () => {
     await redis.client.del('rq:job:a');
     await job.delete();
     await job.delete();
-    // who waited for it is told soon
+    expect(await redis.client.keys('*')).toEqual(['rq:queues']);
+  });
+
+  it('tells who waits for a job that is gone', async () => {
+    const job = await jobThatIs('queued');
+    const waits = await q.enqueue('g', [], { dependsOn: job });
+    await redis.client.del('rq:job:a');
+    await job.delete();
     expect(await redis.client.hgetall('rq:releasing')).toEqual({ a: 'gone:0:' });
     await new WorkerStore(new Keys(), 'w', ['default']).queueDue(redis.client);
-    expect(await redis.client.keys('*')).toEqual(['rq:queues']);
+    expect(await q.getJobIds()).toEqual([waits.id]);
+    expect(await redis.client.keys('rq:releasing*')).toEqual([]);
   });
 
   it('aborts the function, and drops what it still gives', async () => {

@@ -112,7 +112,7 @@ describe('the README’s user for producers', () => {
 
 describe('the README’s user for workers', () => {
   it('may do what producers may with the three commands more that the README names', async () => {
-    const more = ['+unsubscribe', '+xrevrange'];
+    const more = ['+sunion', '+unsubscribe', '+xrevrange'];
     expect(README).toContain(`\`${more.join(' ')}\``);
     await redis.client.call('ACL', 'SETUSER', 'both', ...RULES['rq-worker'], ...more);
     const url = urlOf('rq-worker', redis.url).replace('rq-worker:', 'both:');

@@ -60,6 +60,7 @@ describe('a producer whose reply is lost', () => {
       PUBLISH: () => producer.cancelRunning(),
       request_stop: () => producer.stop(),
       read_results: () => producer.results(),
+      reschedule: () => producer.reschedule(),
       SUBSCRIBE: () => producer.finished(),
       UNSUBSCRIBE: () => producer.finished(),
     };

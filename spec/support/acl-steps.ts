@@ -7,6 +7,7 @@ import { Queue, Worker } from '../../lib/index.ts';
 import { Keys } from '../../lib/keys.ts';
 import type { Ended } from '../../lib/outcome.ts';
 import { WorkerStore } from '../../lib/worker-store.ts';
+import { producerDependencySteps, workerDependencySteps } from './acl-dependencies.ts';
 
 export interface Walk {
   readonly url: string;
@@ -162,6 +163,7 @@ export const producerSteps: Steps = async walk => {
       await q.delete();
       expect(await look.exists('rq:queues', 'rq:queue:q')).toBe(0);
     },
+    ...producerDependencySteps(q, look, ended),
   ]);
 };
 
@@ -297,6 +299,12 @@ export const workerSteps: Steps = async walk => {
       await working;
       expect(refused).toEqual([]);
     },
+    ...workerDependencySteps(look, {
+      list,
+      put,
+      end: () => handIn({}),
+      queueDue: () => store.queueDue(link.redis),
+    }),
   ]);
   link.close();
   return errors;

@@ -95,6 +95,16 @@ export class Producer {
     await expect(job.wait({ timeout: '20s' })).rejects.toMatchObject({ code: 'RQ_JOB_STOPPED' });
   }
 
+  /** Sent again it changes nothing more: the job is due at the time that was asked for. */
+  async reschedule(): Promise<void> {
+    const due = new Date(Date.now() + 3600_000);
+    const job = await this.parked.enqueueIn('1d', 'ledger', [this.c.ledger.file, null, 0]);
+    this.c.ledger.told(job.id, 'acknowledged');
+    await this.parked.scheduledRegistry.schedule(job.id, due);
+    expect(await this.parked.scheduledRegistry.getScheduledTime(job.id)).toEqual(due);
+    await this.cancel(job);
+  }
+
   /** What came of each run of a job. */
   async results(): Promise<void> {
     const job = await this.finished();
