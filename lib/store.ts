@@ -62,6 +62,7 @@ export interface StopRequest {
 
 /** What the enqueue script answers, from 1. */
 const ENQUEUED: readonly JobStatus[] = ['queued', 'deferred', 'scheduled'];
+const ELSEWHERE = /^elsewhere:(.*)$/;
 
 export class Store {
   readonly keys: Keys;
@@ -104,19 +105,22 @@ export class Store {
     return batch.add(job);
   }
 
-  /**
-   * Adds jobs in one step, whatever their number. Where one is refused the others are added all the same; `chained` ones only
-   * up to it.
-   */
-  async enqueueTogether(queue: QueueKeys, jobs: readonly NewJob[], chained: boolean): Promise<JobStatus[]> {
-    for (;;) {
-      const replies = await this.#add(queue, jobs, chained);
-      const moved = replies.findIndex(reply => reply.startsWith('elsewhere:'));
-      // one refusal is told, that of the first
-      if (moved === -1)
-        return Promise.all(replies.map(async (reply, i) => this.#statusOf(queue, jobs[i], reply)));
-      await this.delete(jobs[moved]?.id ?? '', replies[moved]?.slice('elsewhere:'.length) ?? '', true);
+  /** Adds jobs in one step, whatever their number: all of them, or none. */
+  async enqueueTogether(queue: QueueKeys, jobs: readonly NewJob[]): Promise<JobStatus[]> {
+    const replies = await this.#sendJobs(queue, jobs, true);
+    const away = replies.map(reply => ELSEWHERE.exec(String(reply))?.[1]);
+    if (away.every((there, i) => there !== undefined || Number(replies[i]) >= 1)) {
+      const cleared = jobs.flatMap(({ id }, i) =>
+        away[i] === undefined ? [] : this.delete(id, away[i], true),
+      );
+      if ((await Promise.all(cleared)).length > 0) return this.enqueueTogether(queue, jobs);
     }
+    // several may be refused: each of these promises needs an owner
+    return Promise.all(
+      replies.map((reply, i) =>
+        away[i] === undefined ? this.#enqueued(queue, jobs[i] as NewJob, reply) : 'queued',
+      ),
+    );
   }
 
   /** Adds one job to a list that is not its queue's own, so that no worker takes it. */
@@ -125,14 +129,14 @@ export class Store {
   }
 
   async #enqueueAll(queue: QueueKeys, jobs: readonly NewJob[]): Promise<(Promise<JobStatus> | JobStatus)[]> {
-    const replies = await this.#add(queue, jobs);
-    return replies.map((reply, i) => this.#statusOf(queue, jobs[i], reply));
+    const replies = await this.#sendJobs(queue, jobs, false);
+    return replies.map((reply, i) => this.#enqueued(queue, jobs[i] as NewJob, reply));
   }
 
-  /** Runs the script; answers what it says of each job. */
-  async #add(queue: QueueKeys, jobs: readonly NewJob[], chained: boolean = false): Promise<string[]> {
-    const replies = await this.#sender.send('enqueue', 'repeatable', redis =>
-      enqueue.run(redis, {
+  /** Replies of the script, one for each job. */
+  #sendJobs(queue: QueueKeys, jobs: readonly NewJob[], together: boolean): Promise<unknown[]> {
+    return this.#sender.send('enqueue', 'repeatable', async redis => {
+      const replies = await enqueue.run(redis, {
         keys: { all: this.keys.queues, groups: this.keys.groups },
         queues: [queue],
         args: {
@@ -141,16 +145,17 @@ export class Store {
           group_prefix: this.keys.groupPrefix,
           queue_name: queue.name,
           listed: this.keys.queue(queue.name).list,
-          chained: chained ? '1' : '0',
+          together: together ? '1' : '0',
         },
         rest: jobsInGroups(jobs),
-      }),
-    );
-    return (replies as unknown[]).map(String);
+      });
+      return replies as unknown[];
+    });
   }
 
-  #statusOf(queue: QueueKeys, job: NewJob | undefined, reply: string): Promise<JobStatus> | JobStatus {
-    return ENQUEUED[Number(reply) - 1] ?? this.#notEnqueued(queue, job as NewJob, reply);
+  #enqueued(queue: QueueKeys, job: NewJob, reply: unknown): Promise<JobStatus> | JobStatus {
+    if (Number(reply) >= 1) return ENQUEUED[Number(reply) - 1] ?? 'queued';
+    return this.#notEnqueued(queue, job, String(reply));
   }
 
   async #notEnqueued(queue: QueueKeys, job: NewJob, reply: string): Promise<JobStatus> {

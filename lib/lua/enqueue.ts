@@ -4,8 +4,8 @@ import { fill } from './dependents.ts';
 import { clock } from './parts.ts';
 
 /**
- * `listed` is the queue's own list, which a job may be kept out of. `chained` is 1 where each job waits for the one before:
- * after one that is refused none is added.
+ * `listed` is the queue's own list, which a job may be kept out of. `together` is 1 where nothing is to be stored if any of the
+ * jobs is refused: all are looked at first then.
  *
  * Rest: jobs in groups that are alike. A group is the number of its jobs, 1 to go to the front, ttl (0 for none), 1 where the
  * ids are the caller's, when it is due ('' for now, unix seconds, or `+` and seconds from now), name of the group that it
@@ -15,18 +15,17 @@ import { clock } from './parts.ts';
  *
  * Reply, for each job: 1 for queued, 2 for deferred, 3 for scheduled, also where an earlier sending of this call did it; or
  * a text: `duplicate:<status>`, `elsewhere:<queue>` (a job of this id has ended on another queue), `gone:<id>` (a job whose
- * result it takes), `cycle:<id>` (a job it waits for, which waits for it), `after:<id>` (the refused job of its chain), or
- * `error:<text>`.
+ * result it takes), `cycle:<id>` (a job it waits for, which waits for it), or `error:<text>`.
  */
 export const enqueue: Script<
   'all' | 'groups',
   'list' | 'finished' | 'failed' | 'canceled' | 'deferred' | 'scheduled',
-  'job_prefix' | 'results_prefix' | 'group_prefix' | 'queue_name' | 'listed' | 'chained'
+  'job_prefix' | 'results_prefix' | 'group_prefix' | 'queue_name' | 'listed' | 'together'
 > = new Script({
   name: 'enqueue',
   keys: ['all', 'groups'],
   queueKeys: ['list', 'finished', 'failed', 'canceled', 'deferred', 'scheduled'],
-  args: ['job_prefix', 'results_prefix', 'group_prefix', 'queue_name', 'listed', 'chained'],
+  args: ['job_prefix', 'results_prefix', 'group_prefix', 'queue_name', 'listed', 'together'],
   parts: [clock],
   body: `
 local q = queue(1)
@@ -50,8 +49,11 @@ while at < last do
 end
 local resent = #generated > 0 and redis.call('EXISTS', unpack(generated)) > 0
 
--- whether a job may take this id; clears away one that has ended
+-- jobs of this call that were looked at, and not written yet
+local planned = {}
+-- what keeps a job from taking this id, and whether one that has ended is to be cleared away for it
 local function admit(id, key, enqueue_id)
+  if planned[id] then return 'duplicate:queued' end
   local held = redis.pcall('HMGET', key, 'status', 'enqueue_id', 'origin')
   if held.err then return 'error:' .. held.err end
   if not held[1] and redis.call('EXISTS', key) == 0 then return nil end
@@ -62,9 +64,11 @@ local function admit(id, key, enqueue_id)
     local size = redis.pcall('ZCARD', registry)
     if type(size) == 'table' then return 'error:' .. size.err end
   end
+  return nil, true
+end
+local function clear_away(id, key)
   for _, registry in ipairs({ q.finished, q.failed, q.canceled }) do redis.call('ZREM', registry, id) end
   redis.call('DEL', key, results_prefix .. id)
-  return nil
 end
 
 local function waits_key(id) return job_prefix .. ':' .. id .. ':dependencies' end
@@ -93,6 +97,7 @@ local function unmet_of(id, first, takes, count, allows, keyed)
     local other = ARGV[first + n]
     local status = redis.pcall('HGET', job_prefix .. other, 'status')
     if type(status) == 'table' then return nil, 'error:' .. status.err end
+    if planned[other] then status = 'queued' end
     if not status and n < takes then return nil, 'gone:' .. other end
     if status and status ~= 'finished' and not (allows and status == 'failed') then
       local set = redis.pcall('SCARD', dependents_key(other))
@@ -100,7 +105,7 @@ local function unmet_of(id, first, takes, count, allows, keyed)
       if keyed and waits_for(other, id) then return nil, 'cycle:' .. other end
       unmet[#unmet + 1] = other
       lasting[other] = not ended[status]
-    elseif status and n < takes then met[#met + 1] = other end
+    elseif status == 'finished' and n < takes then met[#met + 1] = other end
   end
   if #unmet > 0 then
     local size = redis.pcall('ZCARD', q.deferred)
@@ -117,80 +122,88 @@ local function fill_in()
   return filling
 end
 
-local broken
-at = rest
-while at < last do
-  local count, to_front, ttl, keyed = tonumber(ARGV[at]), ARGV[at + 1] == '1', ARGV[at + 2], ARGV[at + 3] == '1'
-  local due, group, waits = ARGV[at + 4], ARGV[at + 5], ARGV[at + 6] == '1'
-  local settings = at + 8
-  at = settings + tonumber(ARGV[at + 7])
-  local last_setting = at - 1
-  local flaw, score, allows
-  if due ~= '' then
-    local delay = string.match(due, '^%+(.*)$')
-    score = delay and now + tonumber(delay) or tonumber(due)
-    local size = redis.pcall('ZCARD', q.scheduled)
-    if type(size) == 'table' then flaw = 'error:' .. size.err end
-  end
-  if group ~= '' then
-    local size = redis.pcall('SCARD', group_prefix .. group)
-    if type(size) == 'table' then flaw = 'error:' .. size.err end
-  end
-  for n = settings, waits and last_setting or 0, 2 do
-    if ARGV[n] == 'allow_dependency_failures' then allows = true end
-  end
-  for i = 1, count do
-    local id = ARGV[at]
-    local key = job_prefix .. id
-    local refusal = broken or flaw
-    local first = at + (keyed and 4 or 3)
-    local unmet, met, lasting
-    if refusal then -- nothing of its group can be stored
-    elseif keyed then
-      refusal = admit(id, key, ARGV[at + 3])
-    elseif resent then
-      local status = redis.pcall('HGET', key, 'status')
-      if type(status) == 'table' then refusal = 'error:' .. status.err
-      elseif status then refusal = codes[status] or 1 end
+for pass = together == '1' and 1 or 2, 2 do
+  local writes, refused = pass == 2, false
+  replies = {}
+  if writes then planned = {} end
+  at = rest
+  while at < last do
+    local count, to_front, ttl, keyed = tonumber(ARGV[at]), ARGV[at + 1] == '1', ARGV[at + 2], ARGV[at + 3] == '1'
+    local due, group, waits = ARGV[at + 4], ARGV[at + 5], ARGV[at + 6] == '1'
+    local settings = at + 8
+    at = settings + tonumber(ARGV[at + 7])
+    local last_setting = at - 1
+    local flaw, score, allows
+    if due ~= '' then
+      local delay = string.match(due, '^%+(.*)$')
+      score = delay and now + tonumber(delay) or tonumber(due)
+      local size = redis.pcall('ZCARD', q.scheduled)
+      if type(size) == 'table' then flaw = 'error:' .. size.err end
     end
-    if waits then
-      local takes, others = tonumber(ARGV[first]), tonumber(ARGV[first + 1])
-      first = first + 2
-      if not refusal then unmet, refusal, met, lasting = unmet_of(id, first, takes, others, allows, keyed) end
-      first = first + others
+    if group ~= '' then
+      local size = redis.pcall('SCARD', group_prefix .. group)
+      if type(size) == 'table' then flaw = 'error:' .. size.err end
     end
-    local status = 'queued'
-    if not refusal then
-      if unmet and #unmet > 0 then status = 'deferred' elseif score then status = 'scheduled' end
-      redis.call('HSET', key, 'status', status, 'origin', queue_name, 'created_at', timestamp(), 'enqueued_at', timestamp(),
-        'data', ARGV[at + 1], 'description', ARGV[at + 2], unpack(ARGV, settings, last_setting))
-      if keyed then redis.call('HSET', key, 'enqueue_id', ARGV[at + 3]) end
-      if group ~= '' then redis.call('SADD', group_prefix .. group, id) end
-      if status == 'scheduled' then redis.call('ZADD', q.scheduled, string.format('%.3f', score), id)
-      elseif ttl ~= '0' then redis.call('EXPIRE', key, ttl) end
-      if met and #met > 0 then
-        for _, other in ipairs(met) do fill_in().note(key, other) end
+    for n = settings, waits and last_setting or 0, 2 do
+      if ARGV[n] == 'allow_dependency_failures' then allows = true end
+    end
+    for i = 1, count do
+      local id = ARGV[at]
+      local key = job_prefix .. id
+      local refusal = flaw
+      local first = at + (keyed and 4 or 3)
+      local replaces, unmet, met, lasting
+      if refusal then -- nothing of its group can be stored
+      elseif keyed then
+        refusal, replaces = admit(id, key, ARGV[at + 3])
+      elseif resent then
+        local status = redis.pcall('HGET', key, 'status')
+        if type(status) == 'table' then refusal = 'error:' .. status.err
+        elseif status then refusal = codes[status] or 1 end
       end
-      if status == 'deferred' then
-        redis.call('HDEL', key, 'enqueued_at')
-        for _, other in ipairs(unmet) do
-          redis.call('SADD', dependents_key(other), id)
-          -- a job of this id that ended before may have left a lifetime
-          if lasting[other] then redis.call('PERSIST', dependents_key(other)) end
-          redis.call('SADD', waits_key(id), other)
+      if waits then
+        local takes, others = tonumber(ARGV[first]), tonumber(ARGV[first + 1])
+        first = first + 2
+        if not refusal then unmet, refusal, met, lasting = unmet_of(id, first, takes, others, allows, keyed) end
+        first = first + others
+      end
+      local status = 'queued'
+      if type(refusal) == 'string' then refused = true end
+      if not refusal and not writes then planned[id] = true end
+      if not refusal and writes then
+        -- not sooner: a call that is refused leaves the job of this id as it is
+        if replaces then clear_away(id, key) end
+        if unmet and #unmet > 0 then status = 'deferred' elseif score then status = 'scheduled' end
+        redis.call('HSET', key, 'status', status, 'origin', queue_name, 'created_at', timestamp(), 'enqueued_at', timestamp(),
+          'data', ARGV[at + 1], 'description', ARGV[at + 2], unpack(ARGV, settings, last_setting))
+        if keyed then redis.call('HSET', key, 'enqueue_id', ARGV[at + 3]) end
+        if group ~= '' then redis.call('SADD', group_prefix .. group, id) end
+        if status == 'scheduled' then redis.call('ZADD', q.scheduled, string.format('%.3f', score), id)
+        elseif ttl ~= '0' then redis.call('EXPIRE', key, ttl) end
+        if met and #met > 0 then
+          for _, other in ipairs(met) do fill_in().note(key, other) end
         end
-        if ttl ~= '0' then redis.call('EXPIRE', waits_key(id), ttl) end
-        redis.call('ZADD', q.deferred, string.format('%.3f', now), id)
-      elseif status == 'queued' then
-        if met and #met > 0 then fill_in().fill(key) end
-        if to_front then front[#front + 1] = id else back[#back + 1] = id end
+        if status == 'deferred' then
+          redis.call('HDEL', key, 'enqueued_at')
+          for _, other in ipairs(unmet) do
+            redis.call('SADD', dependents_key(other), id)
+            -- a job of this id that ended before may have left a lifetime
+            if lasting[other] then redis.call('PERSIST', dependents_key(other)) end
+            redis.call('SADD', waits_key(id), other)
+          end
+          if ttl ~= '0' then redis.call('EXPIRE', waits_key(id), ttl) end
+          redis.call('ZADD', q.deferred, string.format('%.3f', now), id)
+        elseif status == 'queued' then
+          if met and #met > 0 then fill_in().fill(key) end
+          if to_front then front[#front + 1] = id else back[#back + 1] = id end
+        end
       end
+      replies[#replies + 1] = refusal or codes[status] or 1
+      at = first
     end
-    replies[#replies + 1] = refusal or codes[status] or 1
-    if chained == '1' and type(refusal) == 'string' then broken = broken or 'after:' .. id end
-    at = first
+    if group ~= '' and writes and not flaw then redis.pcall('SADD', groups, group) end
   end
-  if group ~= '' and not flaw then redis.pcall('SADD', groups, group) end
+  if refused then break end
 end
 if #back > 0 then redis.call('RPUSH', q.list, unpack(back)) end
 if #front > 0 then redis.call('LPUSH', q.list, unpack(front)) end
