@@ -1,4 +1,5 @@
 /** A group of jobs: one name for them, one wait for all of their results. */
+import { setMaxListeners } from 'node:events';
 import type { Duration } from './duration.ts';
 import { NoSuchJobError } from './errors.ts';
 import { Job } from './job.ts';
@@ -69,6 +70,8 @@ export class Group<R extends readonly unknown[] = unknown[]> implements Referenc
    */
   async wait(options?: { readonly timeout?: Duration }): Promise<R> {
     const others = new AbortController();
+    // one for each job
+    setMaxListeners(0, others.signal);
     try {
       const results = this.jobIds.map(async id => {
         const job = this.#jobs.get(id) ?? (await this.#fetch(id));
