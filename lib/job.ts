@@ -200,6 +200,8 @@ export class Job<T = unknown> implements Reference {
    */
   async wait(options?: { readonly timeout?: Duration; readonly signal?: AbortSignal }): Promise<T> {
     const { timeout, signal } = checkOptions(options, ['timeout', 'signal'], 'wait');
+    if (signal !== undefined && !(signal instanceof AbortSignal))
+      throw new TypeError(`wait.signal must be an AbortSignal, not ${quote(signal)}`);
     const seconds = timeout === undefined ? Infinity : parseDuration(timeout, 'timeout');
     if (signal !== undefined && !((signal as unknown) instanceof AbortSignal))
       throw new TypeError(`signal must be an AbortSignal, not ${quote(signal)}`);

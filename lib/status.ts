@@ -148,13 +148,14 @@ export class Watch implements Disposable {
     if (this.#messages.length === 0 && signal?.aborted !== true) {
       await new Promise<void>(resolve => {
         // not unref'd: who waits for a job keeps the process alive
-        const timer = setTimeout(resolve, Math.max(0, Math.min(ms, WAIT_RECHECK_MS)));
-        this.#wake = (): void => {
+        const wake = (): void => {
           clearTimeout(timer);
-          signal?.removeEventListener('abort', this.#wake as () => void);
+          signal?.removeEventListener('abort', wake);
           resolve();
         };
-        signal?.addEventListener('abort', this.#wake, { once: true });
+        const timer = setTimeout(wake, Math.max(0, Math.min(ms, WAIT_RECHECK_MS)));
+        this.#wake = wake;
+        signal?.addEventListener('abort', wake);
       });
       this.#wake = undefined;
     }

@@ -1,7 +1,9 @@
 /** `job.wait()`: told by Redis when the job ends, and not fooled where nobody tells. */
+import { getEventListeners } from 'node:events';
 import { describe, expect, it, vi } from 'vitest';
 import { WAIT_RECHECK_MS } from '../lib/defaults.ts';
 import type { Job } from '../lib/job.ts';
+import { quote } from '../lib/options.ts';
 import { useQueue, useRedis, workOff } from './support/in-process.ts';
 
 const redis = useRedis();
@@ -174,5 +176,50 @@ describe('Job.wait', () => {
     expect(c?.[0]).toMatchObject({ code: 'RQ_NO_SUCH_JOB', jobId: deleted.id });
     expect(d?.[0]).toMatchObject({ code: 'RQ_NO_SUCH_JOB', jobId: expired.id });
     for (const each of [a, b, c, d]) expect(each?.[1]).toBeLessThan(WAIT_RECHECK_MS + 1500);
+  });
+
+  it('ends with the reason of its signal, and leaves the job alone', async () => {
+    const job = await q.enqueue('sum', [[1, 2]]);
+    const ending = new AbortController();
+    const wait = timed(job.wait({ timeout: '20s', signal: ending.signal }).catch((error: unknown) => error));
+    await listened(job);
+    const reason = new Error('enough');
+    ending.abort(reason);
+    const [error, ms] = await wait;
+    expect(error).toBe(reason);
+    expect(ms).toBeLessThan(2000);
+    expect(await job.getStatus()).toBe('queued');
+    await work();
+    expect(await job.wait()).toBe(3);
+  });
+
+  it('does not begin where its signal is aborted already', async () => {
+    const job = await q.enqueue('sum', [[1, 2]]);
+    await expect(job.wait({ signal: AbortSignal.abort() })).rejects.toMatchObject({ name: 'AbortError' });
+    await work();
+    await expect(job.wait({ signal: AbortSignal.abort('no') })).rejects.toBe('no');
+  });
+
+  it('ends with a signal’s own time, also where the job waits for others', async () => {
+    const first = await q.enqueue('nobody');
+    const job = await q.enqueue('echo', [first]);
+    const wait = job.wait({ signal: AbortSignal.timeout(50) });
+    await expect(wait).rejects.toMatchObject({ name: 'TimeoutError' });
+  });
+
+  it('leaves no listener on a signal that outlives it', async () => {
+    const first = await q.enqueue('nobody');
+    const job = await q.enqueue('echo', [first]);
+    const { signal } = new AbortController();
+    // long enough for it to look anew
+    await expect(job.wait({ timeout: '1200ms', signal })).rejects.toMatchObject({ code: 'RQ_WAIT_TIMEOUT' });
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
+  });
+
+  it.each([5, 'now', {}, null, new AbortController()])('refuses %s as a signal', async signal => {
+    const job = await q.enqueue('sum', [[1, 2]]);
+    await expect(job.wait({ signal: signal as AbortSignal })).rejects.toThrow(
+      new TypeError(`wait.signal must be an AbortSignal, not ${quote(signal)}`),
+    );
   });
 });
