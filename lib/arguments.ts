@@ -68,9 +68,11 @@ type ResultOfStep<S> = S extends readonly [infer F extends TaskFunction, ...unkn
 type StepAfter<S, R> = S extends readonly [infer F extends TaskFunction, ...unknown[]]
   ? unknown extends R
     ? readonly [fn: F, ...rest: RestOf<AfterFirst<Parameters<F>>>]
-    : [R] extends [Parameters<F>[0]]
-      ? readonly [fn: F, ...rest: RestOf<AfterFirst<Parameters<F>>>]
-      : readonly [fn: (previous: R, ...rest: never[]) => unknown]
+    : Parameters<F> extends readonly [] // what it is given then, it does not see
+      ? readonly [fn: F, ...rest: RestOf<[]>]
+      : [R] extends [Parameters<F>[0]]
+        ? readonly [fn: F, ...rest: RestOf<AfterFirst<Parameters<F>>>]
+        : readonly [fn: (previous: R, ...rest: never[]) => unknown]
   : ChainStep;
 
 type At<S, I> = I extends keyof S ? S[I] : never;
