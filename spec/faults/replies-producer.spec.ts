@@ -18,7 +18,7 @@ describe('a producer whose reply is lost', () => {
     const [, proxy] = await behindProxy(c);
     const numbers = ALL
       ? Array.from({ length: 150 }, (_, i) => 1 + (i % 50))
-      : Array.from({ length: 12 }, () => c.between(1, 40));
+      : Array.from({ length: 12 }, () => c.between(1, 25));
     let [made, unknown] = [0, 0];
     for (const n of numbers) {
       void proxy.lose(n);
