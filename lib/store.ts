@@ -117,7 +117,7 @@ export class Store {
     }
     // several may be refused: each of these promises needs an owner
     return Promise.all(
-      replies.map((reply, i) =>
+      replies.map(async (reply, i) =>
         away[i] === undefined ? this.#enqueued(queue, jobs[i] as NewJob, reply) : 'queued',
       ),
     );

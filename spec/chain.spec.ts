@@ -9,9 +9,9 @@ const q = useQueue(redis);
 const { work, hash, status, data } = useFollowing(redis);
 
 /** The ids from a chain's last job back to its first, in the order of the steps. */
-async function idsOf(last: Job<unknown>): Promise<string[]> {
+async function idsOf(last: Job): Promise<string[]> {
   const ids = [last.id];
-  for (let job: Job<unknown> | undefined = last; job !== undefined && job.dependencyIds.length > 0;) {
+  for (let job: Job | undefined = last; job !== undefined && job.dependencyIds.length > 0;) {
     const before: string = job.dependencyIds[0] ?? '';
     ids.unshift(before);
     job = await q.fetchJob(before);

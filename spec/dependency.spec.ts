@@ -72,12 +72,12 @@ describe('The option dependsOn', () => {
   });
 
   it('has the job wait for the last of them', async () => {
-    const [a] = await two();
+    const [a, b] = await two();
     const job = await q.enqueue(add, [5, 6], { dependsOn: ['a', 'b'] });
     await work({}, 'default', { concurrency: 1 });
-    const [of, bf, at] = await Promise.all([a, await q.fetchJob('b'), job].map(each => each?.refresh()));
-    expect(Number(at?.startedAt)).toBeGreaterThanOrEqual(Number(bf?.endedAt));
-    expect(Number(at?.startedAt)).toBeGreaterThanOrEqual(Number(of?.endedAt));
+    const [of, bf, at] = await Promise.all([a.refresh(), b.refresh(), job.refresh()]);
+    expect(Number(at.startedAt)).toBeGreaterThanOrEqual(Number(bf.endedAt));
+    expect(Number(at.startedAt)).toBeGreaterThanOrEqual(Number(of.endedAt));
   });
 
   it.each([true, false])('with atFront: %s puts it there once nothing is left to wait for', async atFront => {

@@ -20,7 +20,7 @@ const counter = () => {
 async function dueIn(job: Job): Promise<number> {
   const score = Number(await redis.client.zscore('rq:scheduled:default', job.id));
   const [now = 0] = await redis.client.time();
-  return score - Number(now);
+  return score - now;
 }
 /** Has the time of a scheduled job come. */
 async function comes(job: Job): Promise<void> {
