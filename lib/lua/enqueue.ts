@@ -168,9 +168,9 @@ for pass = together == '1' and 1 or 2, 2 do
         first = first + others
       end
       local status = 'queued'
-      if type(refusal) == 'string' then refused = true end
-      if not refusal and not writes then planned[id] = true end
-      if not refusal and writes then
+      if refusal then refused = refused or type(refusal) == 'string'
+      elseif not writes then planned[id] = true
+      else
         -- not sooner: a call that is refused leaves the job of this id as it is
         if replaces then clear_away(id, key) end
         if unmet and #unmet > 0 then status = 'deferred' elseif score then status = 'scheduled' end
