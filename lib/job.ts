@@ -203,8 +203,6 @@ export class Job<T = unknown> implements Reference {
     if (signal !== undefined && !(signal instanceof AbortSignal))
       throw new TypeError(`wait.signal must be an AbortSignal, not ${quote(signal)}`);
     const seconds = timeout === undefined ? Infinity : parseDuration(timeout, 'timeout');
-    if (signal !== undefined && !((signal as unknown) instanceof AbortSignal))
-      throw new TypeError(`signal must be an AbortSignal, not ${quote(signal)}`);
     const deadline = performance.now() + seconds * 1000;
     // of a job that was on its queue a moment ago the next word is most likely a message: reading would come too early
     let early = !ENDED.has(this.#status) && performance.now() - this.#seenAt < NEW_MS;

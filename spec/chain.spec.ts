@@ -141,9 +141,9 @@ describe('Queue.chain refuses', () => {
   const chain = (steps: unknown): Promise<unknown> =>
     (q.chain as (given: unknown) => Promise<unknown>).call(q, steps);
   const WRONG: [string, unknown, string][] = [
-    ['no array', 5, 'chain needs an array of at least one call, not 5'],
-    ['nothing', undefined, 'chain needs an array of at least one call, not undefined'],
-    ['an empty array', [], 'chain needs an array of at least one call, not an array'],
+    ['no array', 5, 'chain needs an array of calls, not 5'],
+    ['nothing', undefined, 'chain needs an array of calls, not undefined'],
+    ['an empty array', [], 'chain needs at least one call'],
     [
       'a step that is no call',
       [[add, [1, 2]], add],

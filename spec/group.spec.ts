@@ -87,8 +87,8 @@ describe('Queue.group refuses', () => {
   const group = (calls: unknown, options?: unknown): Promise<unknown> =>
     (q.group as (...given: readonly unknown[]) => Promise<unknown>).call(q, calls, options);
   const WRONG: [string, unknown, unknown, string][] = [
-    ['no array', 'add', undefined, 'group needs an array of at least one call, not "add"'],
-    ['no calls', [], undefined, 'group needs an array of at least one call, not an array'],
+    ['no array', 'add', undefined, 'group needs an array of calls, not "add"'],
+    ['no calls', [], undefined, 'group needs at least one call'],
     [
       'what is no call',
       [[add, [1, 2]], add],

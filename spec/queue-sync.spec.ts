@@ -37,6 +37,7 @@ describe('Queue with isAsync: false', () => {
       'rq:finished:default',
       `rq:job:${job.id}`,
       'rq:queues',
+      'rq:taken:default',
     ]);
   });
 
