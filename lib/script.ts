@@ -26,8 +26,10 @@ interface Definition<Key extends string, K extends QueueKey, Arg extends string>
 
 /** What ioredis has and its types leave out. */
 interface RawScripts {
-  evalshaBuffer(sha: string, keys: number, ...args: Argument[]): Promise<unknown>;
-  evalBuffer(source: string, keys: number, ...args: Argument[]): Promise<unknown>;
+  evalsha(sha: string, args: readonly Argument[]): Promise<unknown>;
+  eval(source: string, args: readonly Argument[]): Promise<unknown>;
+  evalshaBuffer(sha: string, args: readonly Argument[]): Promise<unknown>;
+  evalBuffer(source: string, args: readonly Argument[]): Promise<unknown>;
 }
 
 /** The keys of one queue that a script asked for. */
@@ -82,12 +84,14 @@ export class Script<Key extends string = never, K extends QueueKey = never, Arg 
 
   /** Runs the script; bulk strings in the reply are strings. */
   async run(redis: Redis, call: Call<Key, K, Arg>): Promise<unknown> {
+    // as one list: there may be more of them than a function can be called with
     const args = this.#arguments(call);
+    const raw = redis as unknown as RawScripts;
     try {
-      return await redis.evalsha(this.sha, ...args);
+      return await raw.evalsha(this.sha, args);
     } catch (error) {
       if (!isNoScript(error)) throw error;
-      return await redis.eval(this.source, ...args);
+      return await raw.eval(this.source, args);
     }
   }
 
@@ -96,15 +100,15 @@ export class Script<Key extends string = never, K extends QueueKey = never, Arg 
     const args = this.#arguments(call);
     const raw = redis as unknown as RawScripts;
     try {
-      return await raw.evalshaBuffer(this.sha, ...args);
+      return await raw.evalshaBuffer(this.sha, args);
     } catch (error) {
       if (!isNoScript(error)) throw error;
-      return await raw.evalBuffer(this.source, ...args);
+      return await raw.evalBuffer(this.source, args);
     }
   }
 
-  #arguments({ keys, queues = [], args, rest = [] }: Call<Key, K, Arg>): [keys: number, ...rest: Argument[]] {
-    const all: [number, ...Argument[]] = [this.#keys.length + queues.length * this.#queueKeys.length];
+  #arguments({ keys, queues = [], args, rest = [] }: Call<Key, K, Arg>): Argument[] {
+    const all: Argument[] = [this.#keys.length + queues.length * this.#queueKeys.length];
     for (const key of this.#keys) all.push(keys[key]);
     for (const unit of queues) for (const key of this.#queueKeys) all.push(unit[key]);
     for (const arg of this.#args) all.push(args[arg]);

@@ -137,7 +137,7 @@ export class Store {
   #sendJobs(queue: QueueKeys, jobs: readonly NewJob[], together: boolean): Promise<unknown[]> {
     return this.#sender.send('enqueue', 'repeatable', async redis => {
       const replies = await enqueue.run(redis, {
-        keys: { all: this.keys.queues, groups: this.keys.groups },
+        keys: { all: this.keys.queues, groups: this.keys.groups, releasing: this.keys.releasing },
         queues: [queue],
         args: {
           job_prefix: this.keys.jobPrefix,

@@ -18,12 +18,12 @@ import { clock } from './parts.ts';
  * result it takes), `cycle:<id>` (a job it waits for, which waits for it), or `error:<text>`.
  */
 export const enqueue: Script<
-  'all' | 'groups',
+  'all' | 'groups' | 'releasing',
   'list' | 'finished' | 'failed' | 'canceled' | 'deferred' | 'scheduled',
   'job_prefix' | 'results_prefix' | 'group_prefix' | 'queue_name' | 'listed' | 'together'
 > = new Script({
   name: 'enqueue',
-  keys: ['all', 'groups'],
+  keys: ['all', 'groups', 'releasing'],
   queueKeys: ['list', 'finished', 'failed', 'canceled', 'deferred', 'scheduled'],
   args: ['job_prefix', 'results_prefix', 'group_prefix', 'queue_name', 'listed', 'together'],
   parts: [clock],
@@ -47,7 +47,10 @@ while at < last do
     if waits then at = at + 2 + tonumber(ARGV[at + 1]) end
   end
 end
-local resent = #generated > 0 and redis.call('EXISTS', unpack(generated)) > 0
+local resent = false
+for first = 1, #generated, 2000 do
+  resent = resent or redis.call('EXISTS', unpack(generated, first, math.min(first + 1999, #generated))) > 0
+end
 
 -- jobs of this call that were looked at, and not written yet
 local planned = {}
@@ -93,6 +96,8 @@ end
 -- what a job waits for, from the n-th argument on; or what is wrong with that
 local function unmet_of(id, first, takes, count, allows, keyed)
   local unmet, met, lasting = {}, {}, {}
+  -- what nobody waits for can't be waited for by what it waits for: so the way up is gone for an id only that was used before
+  local awaited = keyed and redis.call('EXISTS', dependents_key(id), releasing .. ':' .. id) > 0
   for n = 0, count - 1 do
     local other = ARGV[first + n]
     local status = redis.pcall('HGET', job_prefix .. other, 'status')
@@ -102,9 +107,10 @@ local function unmet_of(id, first, takes, count, allows, keyed)
     if status and status ~= 'finished' and not (allows and status == 'failed') then
       local set = redis.pcall('SCARD', dependents_key(other))
       if type(set) == 'table' then return nil, 'error:' .. set.err end
-      if keyed and waits_for(other, id) then return nil, 'cycle:' .. other end
+      if awaited and waits_for(other, id) then return nil, 'cycle:' .. other end
       unmet[#unmet + 1] = other
-      lasting[other] = not ended[status]
+      -- a job of this id that ended before may have left a lifetime
+      lasting[other] = set > 0 and not ended[status]
     elseif status == 'finished' and n < takes then met[#met + 1] = other end
   end
   if #unmet > 0 then
@@ -187,9 +193,10 @@ for pass = together == '1' and 1 or 2, 2 do
           redis.call('HDEL', key, 'enqueued_at')
           for _, other in ipairs(unmet) do
             redis.call('SADD', dependents_key(other), id)
-            -- a job of this id that ended before may have left a lifetime
             if lasting[other] then redis.call('PERSIST', dependents_key(other)) end
-            redis.call('SADD', waits_key(id), other)
+          end
+          for n = 1, #unmet, 2000 do
+            redis.call('SADD', waits_key(id), unpack(unmet, n, math.min(n + 1999, #unmet)))
           end
           if ttl ~= '0' then redis.call('EXPIRE', waits_key(id), ttl) end
           redis.call('ZADD', q.deferred, string.format('%.3f', now), id)
@@ -205,7 +212,7 @@ for pass = together == '1' and 1 or 2, 2 do
   end
   if refused then break end
 end
-if #back > 0 then redis.call('RPUSH', q.list, unpack(back)) end
-if #front > 0 then redis.call('LPUSH', q.list, unpack(front)) end
+for first = 1, #back, 2000 do redis.call('RPUSH', q.list, unpack(back, first, math.min(first + 1999, #back))) end
+for first = 1, #front, 2000 do redis.call('LPUSH', q.list, unpack(front, first, math.min(first + 1999, #front))) end
 return replies`,
 });
