@@ -98,13 +98,16 @@ local function leave(dependents, ttl)
   -- what is left waits for a job that failed: should that one finish after all, it is asked for
   if ttl > 0 then redis.pcall('EXPIRE', dependents, ttl) elseif ttl == 0 then redis.call('UNLINK', dependents) end
 end
+-- a long result is copied for each dependent: what that costs, in short ones
+local function cost_of(text) return 1 + math.floor(#(text or '') / 4096) end
 local function release(id, status, ttl, text)
   local dependents = job_prefix .. id .. ':dependents'
   local count = redis.pcall('SCARD', dependents)
   if type(count) == 'table' or count == 0 then return end
   if status == 'stopped' or status == 'canceled' then return leave(dependents, ttl) end
   if status ~= 'finished' then text = nil end
-  if count > release_left then
+  local cost = cost_of(text)
+  if count * cost > math.max(release_left, cost) or release_left <= 0 then
     local set = releasing .. ':' .. id
     if redis.call('EXISTS', set) == 0 then redis.call('RENAME', dependents, set)
     else
@@ -115,7 +118,7 @@ local function release(id, status, ttl, text)
     redis.call('HSET', releasing, id, status .. ':' .. string.format('%d', ttl) .. ':' .. (text or ''))
     return
   end
-  release_left = release_left - count
+  release_left = release_left - count * cost
   for _, dependent in ipairs(redis.call('SMEMBERS', dependents)) do
     if tell(dependent, id, status, text) then redis.call('SREM', dependents, dependent) end
   end
@@ -142,19 +145,14 @@ end`;
 
 /** `release_some()` goes on with the dependents that were too many for one script; answers whether it found any. */
 export const releaseSome = `
-local function release_some()
-  if type(redis.pcall('HLEN', releasing)) == 'table' then return false end
-  local id = redis.call('HRANDFIELD', releasing)
-  if not id then return false end
+local function release_part(id)
   local status, ttl, text = string.match(redis.call('HGET', releasing, id), '^(%l+):(%-?%d+):(.*)$')
   local set, dependents = releasing .. ':' .. id, job_prefix .. id .. ':dependents'
-  -- a long result is copied for each of them
-  local most = math.max(1, math.floor(release_left / (1 + #(text or '') / 4096)))
+  local cost = cost_of(text)
+  local most = math.max(1, math.floor(release_left / cost))
   local some = redis.pcall('SPOP', set, most)
-  if some.err or not status then
-    redis.call('HDEL', releasing, id)
-    return true
-  end
+  release_left = release_left - math.max(1, #some * cost)
+  if some.err or not status then return redis.call('HDEL', releasing, id) end
   if text == '' then text = nil end
   for _, dependent in ipairs(some) do
     if not tell(dependent, id, status, text) then redis.pcall('SADD', dependents, dependent) end
@@ -164,5 +162,15 @@ local function release_some()
     redis.call('UNLINK', set)
     leave(dependents, tonumber(ttl))
   end
+end
+local function release_some()
+  if type(redis.pcall('HLEN', releasing)) == 'table' then return false end
+  local found = false
+  repeat
+    local id = redis.call('HRANDFIELD', releasing)
+    if not id then return found end
+    found = true
+    release_part(id)
+  until release_left <= 0
   return true
 end`;
