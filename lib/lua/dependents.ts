@@ -32,10 +32,15 @@ local function fill(key)
     for n = first, math.min(first + 999, #ids) do fields[#fields + 1] = 'argument:' .. ids[n] end
     local texts = redis.call('HMGET', key, unpack(fields))
     for n = 1, #fields do known[ids[first + n - 1]] = texts[n] end
-    redis.call('HDEL', key, unpack(fields))
   end
   -- a table's false leaves the match as it is
   redis.call('HSET', key, 'data', (string.gsub(data, '${TOKEN}([%w_-]+)"', known)))
+  -- who told its result did not know whether it is taken: so of all that it waited for
+  local noted = {}
+  for id in string.gmatch(redis.call('HGET', key, 'dependency_ids') or '', '"([%w_-]+)"') do
+    noted[#noted + 1] = 'argument:' .. id
+  end
+  for first = 1, #noted, 1000 do redis.call('HDEL', key, unpack(noted, first, math.min(first + 999, #noted))) end
 end`;
 
 /**
@@ -61,7 +66,8 @@ local function settle_held(id, key, held)
     if not other then break end
     local status = redis.pcall('HGET', job_prefix .. other, 'status')
     if type(status) == 'string' and status ~= 'finished' and not (allows and status == 'failed') then return false end
-    if takes and status == 'finished' then note_result(key, other) end
+    if takes and status == 'finished' then note_result(key, other)
+    elseif takes and status == 'failed' then note_result(key, other, 'null') end
     -- nobody will tell those that waited for one that is gone
     if not status then redis.call('UNLINK', job_prefix .. other .. ':dependents') end
     redis.call('SREM', waits_for(id), other)
@@ -90,6 +96,7 @@ local function tell(dependent, id, status, text)
   if not held then return true end
   if status == 'failed' and held[3] ~= '1' then return false end
   if type(redis.pcall('SREM', waits_for(dependent), id)) == 'table' then return true end
+  if status == 'failed' then text = 'null' end
   if text and held[5] == '1' then note_result(key, id, text) end
   settle_held(dependent, key, held)
   return true

@@ -111,7 +111,7 @@ local function unmet_of(id, first, takes, count, allows, keyed)
       unmet[#unmet + 1] = other
       -- a job of this id that ended before may have left a lifetime
       lasting[other] = set > 0 and not ended[status]
-    elseif status == 'finished' and n < takes then met[#met + 1] = other end
+    elseif status and n < takes then met[#met + 1] = { other, status == 'failed' and 'null' or nil } end
   end
   if #unmet > 0 then
     local size = redis.pcall('ZCARD', q.deferred)
@@ -187,7 +187,7 @@ for pass = together == '1' and 1 or 2, 2 do
         if status == 'scheduled' then redis.call('ZADD', q.scheduled, string.format('%.3f', score), id)
         elseif ttl ~= '0' then redis.call('EXPIRE', key, ttl) end
         if met and #met > 0 then
-          for _, other in ipairs(met) do fill_in().note(key, other) end
+          for _, one in ipairs(met) do fill_in().note(key, one[1], one[2]) end
         end
         if status == 'deferred' then
           redis.call('HDEL', key, 'enqueued_at')
