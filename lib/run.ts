@@ -3,6 +3,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { deflateSync } from 'node:zlib';
 import { FAILURE_TTL, GRACE, PUBLISH_LIMIT, RESULT_LIMIT, RESULT_TTL, TIMEOUT } from './defaults.ts';
 import {
+  ConnectionError,
   DependencyFailedError,
   FunctionNotRegisteredError,
   InvalidJobError,
@@ -200,7 +201,7 @@ export class Run {
     this.began = performance.now();
     this.#timeout = timeout;
     if (missing === undefined) this.#start(fn, call);
-    else void this.#fillIn(missing).then(filled => this.#pending && this.#start(fn, filled), this.#threw);
+    else void this.#fillIn(missing).then(filled => this.#pending && this.#start(fn, filled), this.#unread);
   }
 
   /** The call, once the results that Redis could not fill in are read. @throws {DependencyFailedError} */
@@ -245,6 +246,13 @@ export class Run {
     clearTimeout(this.#graceTimer);
     done?.(outcome);
   }
+
+  /** Nothing of it has begun: where Redis is away, it is run again. */
+  readonly #unread = (error: unknown): void => {
+    if (error instanceof ConnectionError && this.#pending && this.#reason === undefined)
+      this.#settle('returned');
+    else this.#threw(error);
+  };
 
   readonly #threw = (error: unknown): void => {
     this.checkTime();

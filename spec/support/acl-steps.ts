@@ -289,6 +289,12 @@ export const workerSteps: Steps = async walk => {
         await expect.poll(waits, soon).toBe(true);
         await list('a');
         await expect.poll(() => look.hget('rq:job:a', 'status'), soon).toBe('finished');
+        // a result of Python's, which the worker reads
+        await look.hset('rq:job:python', { status: 'finished', origin: 'q' });
+        await look.xadd('rq:results:python', '*', 'type', '1', 'return_value', btoa('2'));
+        await put('taker', { data: String.raw`["f",null,["\u006aob:python"],{}]`, takes_results: '1' });
+        await look.rpush('rq:queue:q', 'taker');
+        await expect.poll(() => look.hget('rq:job:taker', 'status'), soon).toBe('finished');
         await expect.poll(waits, soon).toBe(true);
       } finally {
         const began = performance.now();
