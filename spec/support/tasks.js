@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { getCurrentJob } from 'rq-node';
 
 export * from './fault-tasks.js';
+export * from './graph-tasks.js';
 
 /** @param {number[]} numbers */
 export const sum = numbers => numbers.reduce((a, b) => a + b, 0);
