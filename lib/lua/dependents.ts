@@ -117,10 +117,7 @@ local function release(id, status, ttl, text)
   if count * cost > math.max(release_left, cost) or release_left <= 0 then
     local set = releasing .. ':' .. id
     if redis.call('EXISTS', set) == 0 then redis.call('RENAME', dependents, set)
-    else
-      redis.pcall('SUNIONSTORE', set, set, dependents)
-      redis.call('UNLINK', dependents)
-    end
+    elseif type(redis.pcall('SUNIONSTORE', set, set, dependents)) ~= 'table' then redis.call('UNLINK', dependents) end
     redis.call('PERSIST', set)
     redis.call('HSET', releasing, id, status .. ':' .. string.format('%d', ttl) .. ':' .. (text or ''))
     return
@@ -143,10 +140,7 @@ local function let_go(id)
   if type(count) == 'table' or count == 0 then return end
   if type(redis.pcall('HSET', releasing, id, 'gone:0:')) == 'table' then return end
   if redis.call('EXISTS', set) == 0 then redis.call('RENAME', dependents, set)
-  else
-    redis.pcall('SUNIONSTORE', set, set, dependents)
-    redis.call('UNLINK', dependents)
-  end
+  elseif type(redis.pcall('SUNIONSTORE', set, set, dependents)) ~= 'table' then redis.call('UNLINK', dependents) end
   redis.call('PERSIST', set)
 end`;
 

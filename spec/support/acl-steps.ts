@@ -157,6 +157,30 @@ export const producerSteps: Steps = async walk => {
       expect(await q.canceledRegistry.count()).toBe(0);
     },
     async () => {
+      const root = await q.enqueue('f', [], { jobId: 'root' });
+      const taker = await q.enqueue('f', [root], { jobId: 'taker' });
+      expect([taker.status, await taker.result]).toEqual(['deferred', undefined]);
+      expect(await root.getDependentIds()).toEqual(['taker']);
+      await root.cancel();
+      await expect(taker.result).rejects.toMatchObject({ code: 'RQ_DEPENDENCY_FAILED' });
+      await expect(q.enqueue('f', [taker], { jobId: 'root' })).rejects.toMatchObject({
+        code: 'RQ_DEPENDENCY_CYCLE',
+      });
+    },
+    async () => {
+      // twice, so that the first one's dependents are still on their way
+      for (const jobId of ['one', 'other']) {
+        await q.enqueue('f', [], { jobId: 'let-go' });
+        await q.enqueue('f', [], { jobId, dependsOn: 'let-go' });
+        await (await job('let-go')).delete();
+      }
+      expect((await look.smembers('rq:releasing:let-go')).toSorted()).toEqual(['one', 'other']);
+      await look.del('rq:releasing', 'rq:releasing:let-go');
+    },
+    async () => {
+      const group = await q.group([['f'], ['f']]);
+      expect((await q.fetchGroup(group.name))?.jobIds).toEqual(group.jobIds);
+      expect(await q.empty()).toBeGreaterThanOrEqual(2);
       await q.enqueueMany([['f'], ['f']]);
       expect(await q.empty()).toBe(2);
       await q.enqueue('f');
@@ -240,6 +264,17 @@ export const workerSteps: Steps = async walk => {
       expect(await look.ttl('rq:job:theirs')).toBeGreaterThan(0);
       expect(await look.xlen('rq:results:theirs')).toBe(1);
       expect(await look.lrange('rq:queue:q', 0, -1)).toEqual(['retried', 'dependent']);
+    },
+    async () => {
+      const many = Array.from({ length: 250 }, (_, n) => `of-${n}`);
+      await list('many', 'more');
+      for (const id of ['many', 'more']) await look.sadd(`rq:job:${id}:dependents`, ...many);
+      // some of an earlier run are still on their way
+      await look.sadd('rq:releasing:more', 'of-another');
+      expect(await handIn({}, {})).toEqual(['accepted', 'accepted']);
+      while (await store.queueDue(link.redis));
+      expect(await look.exists('rq:releasing', 'rq:releasing:many', 'rq:releasing:more')).toBe(0);
+      expect(await look.exists('rq:job:many:dependents', 'rq:job:more:dependents')).toBe(0);
     },
     async () => {
       await look.rpush('rq:worker:w:claims:q', 'a');
