@@ -304,7 +304,13 @@ export class Job<T = unknown> implements Reference {
 
   /** From the top down, so that none of them starts meanwhile; what has ended, or is gone, is passed over. */
   async #cancelAll(): Promise<void> {
-    await this.cancel();
+    const { was } = await this.#store.cancel(this.id, this.origin, false).then(async taken => {
+      await this.#interrupt(taken);
+      return taken;
+    });
+    if (was === 'gone') throw new NoSuchJobError(this.id);
+    // those who wait for a job that failed, or was stopped, can be cleared away as well
+    if (CANCELABLE.has(was)) this.#status = 'canceled';
     const seen = new Set([this.id]);
     let level = [this.id];
     while (level.length > 0) {

@@ -35,7 +35,8 @@ export class Sender {
           if (!(await this.#passes(error, ends))) throw refused(what, error);
           continue;
         }
-        if (error instanceof TypeError) throw error;
+        // our own, and not the connection's
+        if (error instanceof TypeError || error instanceof RangeError) throw error;
         if (error instanceof ConnectionError && (!sent || kind === 'read')) throw error;
         cause = error;
       }

@@ -363,6 +363,7 @@ export class WorkerStore {
         workers: this.keys.workers,
         releasing: this.keys.releasing,
         parked: this.keys.parked,
+        groups: this.keys.groups,
       },
       queues: [unit],
       args: {
@@ -370,6 +371,7 @@ export class WorkerStore {
         results_prefix: this.keys.resultsPrefix,
         patience: DUE_PATIENCE,
         slots_prefix: this.keys.slotsPrefix,
+        group_prefix: this.keys.groupPrefix,
         parked_prefix: this.keys.parkedPrefix,
         release_most: RELEASE_BATCH,
         status_prefix: this.keys.statusPrefix,

@@ -98,7 +98,7 @@ describe('WorkerStore.advance: handing in', () => {
   it('deletes the job where nothing is to be kept', async () => {
     const { answer } = await one(finished('85', { ttl: 0 }));
     expect(answer).toBe('accepted');
-    expect(await redis.client.keys('*')).toEqual([]);
+    expect(await redis.client.keys('*')).toEqual(['rq:taken:a']);
   });
 
   it('keeps a job for ever with -1', async () => {

@@ -99,6 +99,15 @@ describe('Job.cancel of a dependency', () => {
     expect(await both.result).toBe(11);
   });
 
+  it('with cancelDependents clears away what waits for a job that has failed', async () => {
+    const root = await q.enqueue(fail, [], { jobId: 'root' });
+    const last = await q.enqueue(add, [root, 1]);
+    await workAll();
+    await root.cancel({ cancelDependents: true });
+    expect([await root.getStatus(), await last.getStatus()]).toEqual(['failed', 'canceled']);
+    expect(await q.deferredRegistry.count()).toBe(0);
+  });
+
   it('with cancelDependents cancels all that waits for it, be it through others', async () => {
     const all = await family();
     const apart = await q.enqueue(add, [1, 2]);

@@ -296,6 +296,17 @@ describe('WorkerStore.sweep: who sweeps', () => {
 });
 
 describe('WorkerStore.sweep: telling', () => {
+  it('forgets jobs of groups that are gone, and groups without any', async () => {
+    await redis.client.sadd('rq:groups', 'g');
+    await redis.client.sadd('rq:group:g', 'gone', 'there');
+    await redis.client.hset('rq:job:there', 'status', 'finished');
+    await sweep();
+    expect(await redis.client.smembers('rq:group:g')).toEqual(['there']);
+    await redis.client.del('rq:job:there');
+    await sweep();
+    expect(await redis.client.keys('rq:group*')).toEqual([]);
+  });
+
   it('publishes that a job is queued again, or failed', async () => {
     const runs = await started('1', '2');
     await redis.client.hset('rq:job:2', 'recoveries', '3');

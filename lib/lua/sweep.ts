@@ -19,7 +19,7 @@ import { announce, clock, keep, queueAgain, retry, seconds, sound } from './part
  * of which `recovered` and `abandoned` are lists of ids.
  */
 export const sweep: Script<
-  'all' | 'workers' | 'releasing' | 'parked',
+  'all' | 'workers' | 'releasing' | 'parked' | 'groups',
   | 'list'
   | 'intermediate'
   | 'started'
@@ -55,10 +55,11 @@ export const sweep: Script<
   | 'patience'
   | 'release_most'
   | 'slots_prefix'
+  | 'group_prefix'
   | 'parked_prefix'
 > = new Script({
   name: 'sweep',
-  keys: ['all', 'workers', 'releasing', 'parked'],
+  keys: ['all', 'workers', 'releasing', 'parked', 'groups'],
   queueKeys: [
     'list',
     'intermediate',
@@ -97,6 +98,7 @@ export const sweep: Script<
     'patience',
     'release_most',
     'slots_prefix',
+    'group_prefix',
     'parked_prefix',
   ],
   parts: [
@@ -279,6 +281,16 @@ if deferred > 0 then
     elseif tonumber(page[n + 1]) < now - tonumber(patience) then redis.call('ZREM', q.deferred, id) end
   end
 end
+-- ---- groups: ids of jobs that have expired
+local group = redis.pcall('SRANDMEMBER', groups)
+if type(group) == 'string' then
+  local members = redis.pcall('SRANDMEMBER', group_prefix .. group, limit)
+  for _, id in ipairs(members.err and {} or members) do
+    if redis.call('EXISTS', job_prefix .. id) == 0 then redis.call('SREM', group_prefix .. group, id) end
+  end
+  if redis.call('EXISTS', group_prefix .. group) == 0 then redis.call('SREM', groups, group) end
+end
+
 -- ---- jobs that wait for a slot of a key whose runs ended without a word
 local shared = redis.pcall('SRANDMEMBER', parked, 20)
 for _, key in ipairs(shared.err and {} or shared) do
