@@ -22,16 +22,24 @@ export interface NewJob {
   readonly results: number;
 }
 
-/** What most jobs have in common. */
-export const PLAIN = {
-  enqueueId: '',
-  atFront: false,
-  ttl: 0,
-  due: '',
-  group: '',
-  dependencies: [],
-  results: 0,
-} as const;
+const NONE: readonly string[] = [];
+
+/** A job without options. Written out, as objects that are spread into others are slow to make and to compare. */
+export function plainJob(id: string, data: string, description: string, settings: readonly string[]): NewJob {
+  return {
+    id,
+    enqueueId: '',
+    atFront: false,
+    ttl: 0,
+    data,
+    description,
+    settings,
+    due: '',
+    group: '',
+    dependencies: NONE,
+    results: 0,
+  };
+}
 
 /** Jobs as the script takes them: neighbours that are alike share what they have in common. */
 export function jobsInGroups(jobs: readonly NewJob[]): Argument[] {

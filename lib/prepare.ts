@@ -12,7 +12,7 @@ import {
   type QueueDefaults,
 } from './enqueue-options.ts';
 import { describeCall, toJson, type Json } from './json.ts';
-import { PLAIN, type NewJob } from './new-job.ts';
+import { plainJob, type NewJob } from './new-job.ts';
 import { quote } from './options.ts';
 import type { CallRecord } from './record.ts';
 import { References } from './reference.ts';
@@ -41,16 +41,14 @@ export function prepare(
   if (!Array.isArray(args)) throw new TypeError(`args must be an array, not ${quote(args)}`);
   const references = new References(home);
   const argsJson = toJson(args, 'args', references);
-  const waits = references.ids.size > 0;
-  if (given === undefined && !waits) {
+  if (given === undefined && references.count === 0) {
     return {
-      job: {
-        ...PLAIN,
-        id: newId(),
-        data: `[${JSON.stringify(name)},null,${argsJson},{}]`,
-        description: describeCall(name, args, NO_KWARGS),
-        settings: defaults.settings,
-      },
+      job: plainJob(
+        newId(),
+        `[${JSON.stringify(name)},null,${argsJson},{}]`,
+        describeCall(name, args, NO_KWARGS),
+        defaults.settings,
+      ),
       call: { functionName: name, args, kwargs: NO_KWARGS },
     };
   }
@@ -106,20 +104,16 @@ function withOptions(
     settings.push('dependency_id', dependencies[0] ?? '', 'dependency_ids', JSON.stringify(dependencies));
     if (plan?.allowFailure === true) settings.push('allow_dependency_failures', '1');
     if (atFront || plan?.atFront === true) settings.push('enqueue_at_front', '1');
-    if (references.ids.size > 0) settings.push('takes_results', '1');
+    if (references.count > 0) settings.push('takes_results', '1');
   }
   return {
     job: {
-      ...PLAIN,
-      id,
+      ...plainJob(id, data, description ?? describeCall(name, args, kwargs), settings),
       enqueueId: jobId === undefined ? '' : randomUUID(),
       atFront: atFront || plan?.atFront === true,
       ttl: Math.max(lifetime, 0),
-      data,
-      description: description ?? describeCall(name, args, kwargs),
-      settings,
       dependencies,
-      results: references.ids.size,
+      results: references.count,
     },
     call: { functionName: name, args, kwargs },
   };

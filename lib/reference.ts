@@ -52,11 +52,21 @@ const MARKS = new RegExp(`"${MARK}([\\w-]+)"`, 'g');
 
 /** The references that a value holds, and its JSON text with tokens in their places. */
 export class References {
-  readonly ids: Set<string> = new Set();
+  /** Made with the first one, as most calls have none. */
+  #ids: Set<string> | undefined;
   readonly #home: string;
 
   constructor(home: string) {
     this.#home = home;
+  }
+
+  /** Ids of the jobs that were noted, each once. */
+  get ids(): Iterable<string> {
+    return this.#ids ?? [];
+  }
+
+  get count(): number {
+    return this.#ids?.size ?? 0;
   }
 
   /** What is wrong with a reference, if anything is. */
@@ -68,12 +78,13 @@ export class References {
 
   /** Notes what a value stands for; answers what is wrong with it, if anything is. */
   add(reference: Reference): string | undefined {
-    for (const id of reference.standsFor.ids) this.ids.add(id);
+    this.#ids ??= new Set();
+    for (const id of reference.standsFor.ids) this.#ids.add(id);
     return this.check(reference);
   }
 
   stringify(value: unknown): string {
-    if (this.ids.size === 0) return JSON.stringify(value);
+    if (this.#ids === undefined) return JSON.stringify(value);
     const text = JSON.stringify(value, (_, item: unknown) => {
       if (!isReference(item)) return item;
       const { ids, list } = item.standsFor;

@@ -1,16 +1,10 @@
 /** The form in which new jobs go to Redis. */
 import { describe, expect, it } from 'vitest';
-import { PLAIN, jobsInGroups, type NewJob } from '../lib/new-job.ts';
+import { jobsInGroups, plainJob, type NewJob } from '../lib/new-job.ts';
 import { Queue, type EnqueueOptions } from '../lib/index.ts';
 import { useRedis } from './support/in-process.ts';
 
-const plain: NewJob = {
-  ...PLAIN,
-  id: 'a',
-  data: '["f",null,[],{}]',
-  description: 'f()',
-  settings: ['timeout', '180'],
-};
+const plain: NewJob = plainJob('a', '["f",null,[],{}]', 'f()', ['timeout', '180']);
 
 describe('jobsInGroups', () => {
   it('says once what neighbours have in common', () => {
