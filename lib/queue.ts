@@ -10,24 +10,19 @@ import type {
   ResultOf,
   ResultsOf,
 } from './arguments.ts';
+import { prepareCall } from './call.ts';
 import { Link, type ConnectionOption } from './connection.ts';
 import { QUEUE } from './defaults.ts';
 import type { Duration } from './duration.ts';
 import { withDelay, type Task } from './delay.ts';
 import { queueDefaults, type EnqueueOptions, type QueueDefaults } from './enqueue-options.ts';
 import { InvalidJobError, OutcomeUnknownError } from './errors.ts';
-import {
-  functionName,
-  setTaskOptions,
-  taskOptions,
-  type TaskFunction,
-  type TaskOptions,
-} from './functions.ts';
+import { setTaskOptions, type TaskFunction, type TaskOptions } from './functions.ts';
 import { Group } from './group.ts';
 import { Job } from './job.ts';
 import { Keys, type QueueKeys } from './keys.ts';
 import { checkCount, checkFlag, checkJobId, checkName, checkOptions, quote } from './options.ts';
-import { prepare, type Prepared } from './prepare.ts';
+import type { Prepared } from './prepare.ts';
 import { Pending } from './reference.ts';
 import { LocalFields } from './local-fields.ts';
 import type { NewJob } from './new-job.ts';
@@ -326,13 +321,7 @@ export class Queue implements AsyncDisposable {
   }
 
   #prepare(fn: TaskFunction | string, args: readonly unknown[] = [], options?: EnqueueOptions): Prepared {
-    const name = functionName(fn);
-    const defaults = typeof fn === 'function' ? taskOptions(fn) : undefined;
-    if (defaults === undefined) return prepare(name, args, options, this.#defaults, this.#store.home);
-    const { name: _, queue: __, ...given } = defaults;
-    // an option that is named and undefined leaves the task's own in force
-    const named = Object.entries(options ?? {}).filter(([, value]) => value !== undefined);
-    return prepare(name, args, { ...given, ...Object.fromEntries(named) }, this.#defaults, this.#store.home);
+    return prepareCall(fn, args, options, this.#defaults, this.#store.home);
   }
 
   async #put(fn: TaskFunction | string, prepared: Prepared): Promise<Job> {
