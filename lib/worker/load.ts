@@ -30,12 +30,7 @@ export async function loadFunctions(
     try {
       if (path === '') throw new TypeError(`[prefix=]module is accepted, not ${quote(given)}`);
       if (prefix !== '') checkFunctionName(prefix);
-      // an interval: what awaits without end must not end the process for want of anything else to do
-      const slow = setInterval(
-        () => warn(`${path} has been loading for ${SLOW_MS / 1000} s: does it await without end?`),
-        SLOW_MS,
-      );
-      const source = await importModule(path).finally(() => clearInterval(slow));
+      const source = await importModule(path, warn);
       register(table, source, { prefix, warn: text => warn(`${path}: ${text}`) });
     } catch (error) {
       const line = escapeControls(messageOf(error).split('\n', 1)[0] ?? '');
@@ -45,7 +40,17 @@ export async function loadFunctions(
   return table;
 }
 
-async function importModule(path: string): Promise<FunctionSource> {
+/** Imports a module that a command line names, and warns of one that takes long. */
+export async function importModule(path: string, warn: (text: string) => void): Promise<FunctionSource> {
+  // an interval: what awaits without end must not end the process for want of anything else to do
+  const slow = setInterval(
+    () => warn(`${path} has been loading for ${SLOW_MS / 1000} s: does it await without end?`),
+    SLOW_MS,
+  );
+  return importPath(path).finally(() => clearInterval(slow));
+}
+
+async function importPath(path: string): Promise<FunctionSource> {
   const isFile = /^\.{0,2}[/\\]/.test(path) || /\.[cm]?[jt]s$/.test(path);
   const file = isFile ? resolve(path) : packageFile(path);
   if (file === undefined) return (await import(path)) as FunctionSource;
