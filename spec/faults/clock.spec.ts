@@ -1,21 +1,12 @@
-import { spawnSync } from 'node:child_process';
 import { describe, expect } from 'vitest';
 import { faultCase, type FaultCase } from '../support/fault-case.ts';
+import { clockAt, LACKS } from '../support/faketime.ts';
 import { TASKS, WorkerProcess } from '../support/worker-process.ts';
 
-/** The library that `faketime` preloads; `undefined` where it is not installed. */
-const FAKETIME: string | undefined = /\S*libfaketime\S*/.exec(
-  spawnSync('faketime', ['-f', '+0', 'printenv', 'LD_PRELOAD'], { encoding: 'utf8' }).stdout ?? '',
-)?.[0];
-const LACKS =
-  FAKETIME === undefined ? 'faketime is not installed (Debian: apt-get install faketime)' : undefined;
-
-/** A worker whose clock is so many seconds ahead; its timers go as fast as others'. */
+/** A worker whose clock is so many seconds ahead. */
 function workerAhead(c: FaultCase, seconds: number): WorkerProcess {
   const env = {
-    LD_PRELOAD: FAKETIME ?? '',
-    FAKETIME: `${seconds < 0 ? '' : '+'}${seconds}`,
-    FAKETIME_DONT_FAKE_MONOTONIC: '1',
+    ...clockAt(`${seconds < 0 ? '' : '+'}${seconds}`),
     SPEC_CLOCK_AHEAD: String(seconds * 1000),
   };
   const args = ['default', '--url', c.redis.url, '--functions', TASKS, '--lease', '3', '--quiet'];
