@@ -1,4 +1,5 @@
 /** The types of calls: what a function's arguments may be given as, and what its job gives. */
+import type { CronOptions } from './cron.ts';
 import type { EnqueueOptions } from './enqueue-options.ts';
 import type { TaskFunction } from './functions.ts';
 import type { Group } from './group.ts';
@@ -22,15 +23,17 @@ export type Args<A extends readonly unknown[]> = { readonly [I in keyof A]: Arg<
 
 /** The arguments of a function, all but the last where that is given as `kwargs`. */
 type AllButLast<A extends readonly unknown[]> = A extends [...infer Rest, unknown] ? Rest : never;
-type WithKwargs = EnqueueOptions & { readonly kwargs: Readonly<Record<string, unknown>> };
+type WithKwargs<O> = O & { readonly kwargs: Readonly<Record<string, unknown>> };
 
 /** What follows a function in a call of `enqueue`. */
 export type EnqueueRest<F> = F extends TaskFunction
   ? RestOf<Parameters<F>>
   : [args?: readonly unknown[], options?: EnqueueOptions];
-type RestOf<A extends unknown[]> = [] extends A
-  ? [args?: Args<A>, options?: EnqueueOptions] | [args: Args<AllButLast<A>>, options: WithKwargs]
-  : [args: Args<A>, options?: EnqueueOptions] | [args: Args<AllButLast<A>>, options: WithKwargs];
+type RestOf<A extends unknown[], O = EnqueueOptions> = [] extends A
+  ? [args?: Args<A>, options?: O] | [args: Args<AllButLast<A>>, options: WithKwargs<O>]
+  : [args: Args<A>, options?: O] | [args: Args<AllButLast<A>>, options: WithKwargs<O>];
+/** What follows a pattern and a function in a call of `cron`. */
+export type CronRest<F extends TaskFunction> = RestOf<Parameters<F>, CronOptions>;
 
 /** A call of `enqueueMany` or `group`: a function or its name, its arguments, its options. */
 export type EnqueueCall<F> = readonly [fn: F, ...rest: EnqueueRest<F>];

@@ -46,6 +46,12 @@ export const WATCH_MS = 100;
 /** Milliseconds between two looks at the scheduled jobs, and the most of a queue that one script queues. */
 export const DUE_MS = 500;
 export const DUE_BATCH = 200;
+/** The time zone of crons that name none. */
+export const TIMEZONE = 'UTC';
+/** Seconds by which a tick is late when it counts as missed: one that is less late is run by itself. */
+export const CRON_PATIENCE = 60;
+/** Most crons of a queue that one look brings. */
+export const CRON_BATCH = 100;
 /** Most dependents that one script queues. */
 export const RELEASE_BATCH = 200;
 /** How long overdue an id without a scheduled job is when it is dropped: RQ adds the id before it writes the hash. */

@@ -5,12 +5,14 @@ export type {
   Chain,
   ChainJob,
   ChainStep,
+  CronRest,
   EnqueueCall,
   EnqueueRest,
   ResultOf,
 } from './arguments.ts';
 export type { ConnectionOption } from './connection.ts';
 export { CurrentJob, getCurrentJob } from './current-job.ts';
+export type { CronEntry, CronJob, CronOptions } from './cron.ts';
 export type { Task } from './delay.ts';
 export type { Dependencies, DependsOn } from './dependency.ts';
 export type { Duration } from './duration.ts';
@@ -36,6 +38,7 @@ export { Rq, type QueueCounts, type RqOptions, type WorkerInfo } from './rq.ts';
 export { ScheduledRegistry } from './scheduled-registry.ts';
 export { task } from './task.ts';
 export { VERSION } from './version.ts';
+export { loadCrons } from './worker/load-crons.ts';
 export { loadFunctions } from './worker/load.ts';
 export type { JobEndEvent, JobEvent, JobFailedEvent, WorkerEvents } from './worker/events.ts';
 export type { Logger } from './worker/log.ts';

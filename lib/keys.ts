@@ -30,6 +30,10 @@ export interface QueueKeys {
   readonly samples: string;
   /** Held by a Python scheduler that moves this queue's due jobs. */
   readonly schedulerLock: string;
+  /** Ours: hash of the queue's crons, name to definition; sorted set of when each comes next; hash of when each last came. */
+  readonly crons: string;
+  readonly cronTicks: string;
+  readonly cronLast: string;
 }
 
 /** Builds the keys under one prefix (`rq` for all that Python is to see). */
@@ -112,6 +116,9 @@ export class Keys {
       taken: `${prefix}taken:${name}`,
       samples: `${prefix}samples:${name}`,
       schedulerLock: `${prefix}scheduler-lock:${name}`,
+      crons: `${prefix}crons:${name}`,
+      cronTicks: `${prefix}cron-ticks:${name}`,
+      cronLast: `${prefix}cron-last:${name}`,
     };
   }
 

@@ -4,6 +4,7 @@ import type {
   Chain,
   ChainJob,
   ChainStep,
+  CronRest,
   EnqueueCall,
   EnqueueRest,
   JobOf,
@@ -12,6 +13,8 @@ import type {
 } from './arguments.ts';
 import { prepareCall } from './call.ts';
 import { Link, type ConnectionOption } from './connection.ts';
+import { checkCronName, prepareCron, type CronJob, type CronOptions } from './cron.ts';
+import { dropCron, readCrons, writeCron } from './cron-store.ts';
 import { QUEUE } from './defaults.ts';
 import type { Duration } from './duration.ts';
 import { withDelay, type Task } from './delay.ts';
@@ -32,6 +35,7 @@ import { Registry } from './registry.ts';
 import { runNow } from './run-now.ts';
 import { dueAt, dueIn, type DueIn } from './schedule.ts';
 import { ScheduledRegistry } from './scheduled-registry.ts';
+import { Sender } from './sender.ts';
 import type { QueueStats } from './stats.ts';
 import { Store } from './store.ts';
 
@@ -77,6 +81,7 @@ export class Queue implements AsyncDisposable {
   readonly canceledRegistry: Registry;
   readonly #link: Link;
   readonly #store: Store;
+  readonly #sender: Sender;
   readonly #keys: QueueKeys;
   readonly #defaults: QueueDefaults;
   readonly #isAsync: boolean;
@@ -94,6 +99,7 @@ export class Queue implements AsyncDisposable {
     this.#isAsync = isAsync === undefined || checkFlag(isAsync, 'isAsync');
     this.#link = Link.to(connection);
     this.#store = new Store(this.#link, keys);
+    this.#sender = new Sender(this.#link);
     this.#keys = keys.queue(name);
     this.startedRegistry = new Registry(this.#store, this.#keys, 'started');
     this.finishedRegistry = new Registry(this.#store, this.#keys, 'finished');
@@ -197,6 +203,39 @@ export class Queue implements AsyncDisposable {
       prepared.push(this.#prepare(fn, all as unknown[], options));
     }
     return (await this.#putTogether(prepared.map(({ job }) => job))).at(-1) as ChainJob<S>;
+  }
+
+  /**
+   * Has a call put on the queue at each time that a pattern names, by a worker that listens to it: one job a time, however many
+   * workers there are. The same name again changes it; with the same pattern and time zone it keeps its next time.
+   * @throws {TypeError | RangeError} for what is no pattern or time zone, and for a pattern that never comes.
+   */
+  cron<F extends TaskFunction>(pattern: string, fn: F, ...rest: CronRest<F>): Promise<CronJob>;
+  cron(pattern: string, name: string, args?: readonly unknown[], options?: CronOptions): Promise<CronJob>;
+  async cron(
+    pattern: string,
+    fn: TaskFunction | string,
+    args?: readonly unknown[],
+    options?: CronOptions,
+  ): Promise<CronJob> {
+    const cron = prepareCron(pattern, fn, args, options, (...call) => this.#prepare(...call));
+    const set = await this.#sender.send('set a cron', 'repeatable', redis =>
+      writeCron(redis, this.#keys, cron),
+    );
+    if (set === undefined)
+      throw new RangeError(`The cron pattern ${quote(pattern)} never comes, by the clock of Redis`);
+    return set;
+  }
+
+  /** The crons of this queue, those that come next first. */
+  async crons(): Promise<CronJob[]> {
+    return this.#sender.send('list crons', 'read', redis => readCrons(redis, this.#keys));
+  }
+
+  /** Has a cron come no more; answers whether there was one. The jobs that it has queued stay. */
+  async removeCron(name: string): Promise<boolean> {
+    checkCronName(name);
+    return this.#sender.send('remove a cron', 'repeatable', redis => dropCron(redis, this.#keys, name));
   }
 
   /**

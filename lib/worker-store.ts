@@ -1,7 +1,9 @@
 /** What a worker asks of Redis: one method for each verb. Nothing here is sent twice; who calls knows what may be repeated. */
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
+import type { DueCron } from './cron-store.ts';
 import {
+  CRON_BATCH,
   DUE_BATCH,
   DUE_PATIENCE,
   ERRORS_KEPT,
@@ -96,6 +98,14 @@ export interface Swept {
   readonly recovered: readonly string[];
   readonly abandoned: readonly string[];
   readonly claims: number;
+}
+
+export interface Due {
+  /** Whether there are more scheduled jobs, or dependents. */
+  readonly more: boolean;
+  /** Unix seconds of Redis' clock. */
+  readonly now: number;
+  readonly crons: readonly DueCron[];
 }
 
 export interface WorkerStoreOptions {
@@ -332,9 +342,9 @@ export class WorkerStore {
     return found;
   }
 
-  /** Queues scheduled jobs whose time has come, and dependents of jobs that ended; answers whether there are more. */
-  async queueDue(redis: Redis): Promise<boolean> {
-    const more = await queueDue.run(redis, {
+  /** Queues scheduled jobs whose time has come, and dependents of jobs that ended; answers which crons are due. */
+  async queueDue(redis: Redis): Promise<Due> {
+    const [more, now, crons] = (await queueDue.run(redis, {
       keys: { all: this.keys.queues, releasing: this.keys.releasing },
       queues: this.#units,
       args: {
@@ -349,9 +359,14 @@ export class WorkerStore {
         patience: DUE_PATIENCE,
         errors_kept: ERRORS_KEPT,
         error_bytes: ERROR_BYTES,
+        cron_most: CRON_BATCH,
       },
-    });
-    return more === 1;
+    })) as [number, string, [number, string, string, string][]];
+    return {
+      more: more === 1,
+      now: Number(now),
+      crons: crons.map(([queue, name, tick, definition]) => ({ place: queue - 1, name, tick, definition })),
+    };
   }
 
   /** One round of the janitor on one queue, or the next part of it. */

@@ -26,7 +26,7 @@ const names = (prefix: string, count: number): string[] =>
 const root = (jobId = 'root') => q.enqueue('f', [], { jobId });
 const take = async (want: number) => (await store.advance(link.redis, { ...none, want })).jobs;
 const handIn = (...handIns: readonly HandIn[]) => store.advance(link.redis, { ...none, handIns });
-const goOn = () => store.queueDue(link.redis);
+const goOn = async () => (await store.queueDue(link.redis)).more;
 const queued = () => redis.client.llen('rq:queue:default');
 const deferred = () => redis.client.zcard('rq:deferred:default');
 const keysOfDependents = async () =>

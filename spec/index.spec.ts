@@ -51,6 +51,7 @@ describe('the public names', () => {
       'Worker',
       'WorkerNameTakenError',
       'getCurrentJob',
+      'loadCrons',
       'loadFunctions',
       'task',
     ]);

@@ -1,7 +1,7 @@
 /** `rq worker`, also known as `rq-worker`: runs the jobs of queues, in RQ's flags and words. */
 import { rmSync, writeFileSync } from 'node:fs';
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import { loadFunctions, Worker, type DequeueStrategy } from '../../lib/index.ts';
+import { loadCrons, loadFunctions, Worker, type DequeueStrategy } from '../../lib/index.ts';
 import { messageOf } from '../../lib/options.ts';
 import { FAILED, OK, USAGE, countFrom, redisCommand } from '../cli.ts';
 import { makeLogger, type LogFormat } from '../logger.ts';
@@ -9,6 +9,7 @@ import { makeLogger, type LogFormat } from '../logger.ts';
 interface Flags {
   readonly url?: string;
   readonly functions?: readonly string[];
+  readonly cron?: readonly string[];
   readonly concurrency: number;
   readonly name?: string;
   readonly burst?: boolean;
@@ -38,8 +39,9 @@ export function workerCommand(name: string): Command {
     .option(
       '-f, --functions <[prefix=]module>',
       'module whose exported functions jobs may call; repeatable',
-      (value: string, all: readonly string[] | undefined) => [...(all ?? []), value],
+      collect,
     )
+    .option('--cron <module>', 'module whose list of crons is set at the start; repeatable', collect)
     .option('-c, --concurrency <n>', 'jobs that run at the same time', countFrom(1), 1)
     .option('-n, --name <name>', 'name of the worker (default: random)')
     .option('-b, --burst', 'end when the queues are empty')
@@ -88,6 +90,10 @@ export function workerCommand(name: string): Command {
     });
 }
 
+function collect(value: string, all: readonly string[] | undefined): readonly string[] {
+  return [...(all ?? []), value];
+}
+
 function weightsFrom(value: string): Record<string, number> {
   const weights: Record<string, number> = {};
   for (const pair of value.split(',')) {
@@ -116,14 +122,18 @@ async function run(
   let worker: Worker;
   let written: string | undefined;
   let functions;
+  let crons;
   try {
-    functions = await loadFunctions(flags.functions, text => logger.warn({}, text));
+    const warn = (text: string): void => logger.warn({}, text);
+    functions = await loadFunctions(flags.functions, warn);
+    crons = await loadCrons(flags.cron ?? [], queues[0], warn);
   } catch (error) {
     return complain(program, FAILED, messageOf(error));
   }
   try {
     worker = new Worker(queues, {
       functions,
+      crons,
       logger,
       concurrency: flags.concurrency,
       prefetch: flags.prefetch,

@@ -1,14 +1,16 @@
-/** Queues the scheduled jobs whose time has come, unless a Python scheduler does, and dependents that were too many at once. */
+/** Queues the scheduled jobs whose time has come, unless a Python scheduler does, and dependents that were too many at once; says which crons are due. */
 import { Script } from '../script.ts';
 import { fill, release, releaseSome } from './dependents.ts';
 import { announce, clock, queueAgain, queueNames, seconds } from './parts.ts';
 
 /**
- * At most `most` jobs a queue; an id without a scheduled job is dropped once it is `patience` seconds overdue. Reply: 1 when there are more.
+ * At most `most` jobs a queue; an id without a scheduled job is dropped once it is `patience` seconds overdue. Reply:
+ * `[1 when there are more, unix seconds, crons]`, each cron being `[queue, name, tick, definition]`, those of the latest ticks
+ * first: what nobody can read stays due, and must not stand before the others.
  */
 export const queueDue: Script<
   'all' | 'releasing',
-  'list' | 'scheduled' | 'schedulerLock',
+  'list' | 'scheduled' | 'schedulerLock' | 'crons' | 'cronTicks',
   | 'job_prefix'
   | 'results_prefix'
   | 'list_prefix'
@@ -20,10 +22,11 @@ export const queueDue: Script<
   | 'errors_kept'
   | 'error_bytes'
   | 'release_most'
+  | 'cron_most'
 > = new Script({
   name: 'queue_due',
   keys: ['all', 'releasing'],
-  queueKeys: ['list', 'scheduled', 'schedulerLock'],
+  queueKeys: ['list', 'scheduled', 'schedulerLock', 'crons', 'cronTicks'],
   args: [
     'job_prefix',
     'results_prefix',
@@ -36,13 +39,20 @@ export const queueDue: Script<
     'errors_kept',
     'error_bytes',
     'release_most',
+    'cron_most',
   ],
   parts: [queueNames, clock, announce, seconds, queueAgain],
   allowOom: true,
   body: `
-local more = 0
+local more, crons = 0, {}
 for i = 1, queues do
   local q = queue(i)
+  local ticks = redis.pcall('ZRANGE', q.cronTicks, string.format('%.6f', now), '-inf', 'BYSCORE', 'REV',
+    'LIMIT', 0, cron_most, 'WITHSCORES')
+  for n = 1, ticks.err and 0 or #ticks, 2 do
+    local definition = redis.pcall('HGET', q.crons, ticks[n])
+    crons[#crons + 1] = { i, ticks[n], ticks[n + 1], type(definition) == 'string' and definition or '' }
+  end
   if redis.call('EXISTS', q.schedulerLock) == 0 and type(redis.pcall('LLEN', q.list)) ~= 'table' then
     local handled, offset, left = {}, 0, true
     -- ids that are only left behind, or not written yet, stand among the first: so some pages more
@@ -81,5 +91,5 @@ if redis.call('EXISTS', releasing) == 1 then
   if release_some() then more = 1 end
 end
 publish_all()
-return more`,
+return { more, string.format('%.6f', now), crons }`,
 });

@@ -1,4 +1,5 @@
 /** What a worker tells those who listen. */
+import type { CronJob } from '../cron.ts';
 import { textOf } from '../record.ts';
 import type { Run } from '../run.ts';
 
@@ -57,6 +58,10 @@ export interface WorkerEvents {
   recovered: [queue: string, jobIds: readonly string[]];
   /** Jobs were lost to dead workers too often, and failed. */
   abandoned: [queue: string, jobIds: readonly string[]];
+  /** A cron that the worker was given is set. */
+  cronSet: [cron: CronJob];
+  /** The job of a cron was queued, as its time came. */
+  cronQueued: [cron: { readonly name: string; readonly queue: string; readonly jobId: string }];
   /** Work is suspended (`rq suspend`), and goes on. */
   suspended: [];
   resumed: [];

@@ -1,11 +1,16 @@
-/** The janitor: what dead workers held goes back, registries forget what has expired, and what is due is queued. */
+/** The janitor: what dead workers held goes back, registries forget what has expired, and what is due is queued, crons' jobs too. */
 import type { Link } from '../connection.ts';
+import { takeTick } from '../cron-store.ts';
 import { DUE_MS, REPLY_MS, SWEEP_MS } from '../defaults.ts';
 import type { Swept, WorkerStore } from '../worker-store.ts';
+import { Crons, type CronHooks } from './crons.ts';
 
 export interface JanitorHooks {
   readonly swept: (queue: string, swept: Swept) => void;
   readonly failed: (queue: string, error: unknown) => void;
+  /** The job of a cron's tick was queued. */
+  readonly ticked: CronHooks['queued'];
+  readonly warn: (text: string) => void;
 }
 
 /** Every worker has one; for each queue one of them at a time does the round. Safe to stop before it started, and twice. */
@@ -13,6 +18,7 @@ export class Janitor {
   readonly #store: WorkerStore;
   readonly #link: Link;
   readonly #hooks: JanitorHooks;
+  readonly #crons: Crons;
   #timer: NodeJS.Timeout | undefined;
   #round: Promise<void> | undefined;
   #dueTimer: NodeJS.Timeout | undefined;
@@ -23,6 +29,12 @@ export class Janitor {
     this.#store = store;
     this.#link = link;
     this.#hooks = hooks;
+    this.#crons = new Crons(store.queues, {
+      tick: (...what) => link.within(REPLY_MS, redis => takeTick(redis, store.keys, ...what)),
+      queued: hooks.ticked,
+      warn: hooks.warn,
+      failed: hooks.failed,
+    });
   }
 
   /** Resolves after the first round. */
@@ -54,11 +66,12 @@ export class Janitor {
 
   async #queueDue(): Promise<void> {
     try {
-      while (
-        !this.#stopped &&
-        this.#link.usable &&
-        (await this.#link.within(REPLY_MS, redis => this.#store.queueDue(redis)))
-      );
+      let more = true;
+      while (more && !this.#stopped && this.#link.usable) {
+        const due = await this.#link.within(REPLY_MS, redis => this.#store.queueDue(redis));
+        const ticked = await this.#crons.run(due.crons, due.now, () => this.#stopped);
+        more = due.more || ticked;
+      }
     } catch (error) {
       this.#hooks.failed('', error);
     }

@@ -94,6 +94,20 @@ export function logTo(worker: Source, logger: Logger, descriptions: boolean): vo
         `${queue}: Abandoned too often, failed: ${escapeControls(ids.join(', '))}`,
       ),
     )
+    .on('cronSet', ({ name, queue, pattern, timezone, nextRunAt }) =>
+      logger.info(
+        { ...own, queue, cron: name },
+        escapeControls(
+          `${queue}: Cron ${name} (${pattern}, ${timezone}) comes next at ${nextRunAt?.toISOString() ?? 'no time'}`,
+        ),
+      ),
+    )
+    .on('cronQueued', ({ name, queue, jobId }) =>
+      logger.info(
+        { ...own, queue, cron: name, job_id: jobId },
+        escapeControls(`${queue}: Cron ${name} queued (${jobId})`),
+      ),
+    )
     .on('suspended', () => logger.info(own, 'Work is suspended: no new job is taken until it is resumed'))
     .on('resumed', () => logger.info(own, 'Work is resumed'))
     .on('queuePaused', queue =>

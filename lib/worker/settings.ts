@@ -10,6 +10,9 @@ import {
   RESULT_TTL,
   SHUTDOWN_TIMEOUT,
 } from '../defaults.ts';
+import { prepareCall } from '../call.ts';
+import { prepareCrons, type CronEntry, type ListedCron } from '../cron.ts';
+import { queueDefaults } from '../enqueue-options.ts';
 import { parseDuration, storedTtl, type Duration } from '../duration.ts';
 import { register, type FunctionSource, type FunctionTable, type TaskFunction } from '../functions.ts';
 import { checkCount, checkFlag, checkKnown, checkName, checkOptions, messageOf, quote } from '../options.ts';
@@ -24,6 +27,8 @@ export interface WorkerOptions {
   readonly prefix?: string;
   /** The functions that jobs may call: a module, an object, or a map by name. */
   readonly functions: FunctionSource | FunctionTable;
+  /** Crons that are set when the worker starts, as `Queue.cron` sets them; on its first queue where they name none. */
+  readonly crons?: readonly CronEntry[];
   /** Jobs that run at the same time; 1 by default. */
   readonly concurrency?: number;
   /** Random by default, and to be unique among living workers: of `A-Z a-z 0-9 _ . -`. */
@@ -76,6 +81,7 @@ export interface WorkerSettings {
   readonly connection: ConnectionOption | undefined;
   readonly prefix: string | undefined;
   readonly functions: FunctionTable;
+  readonly crons: readonly ListedCron[];
   readonly concurrency: number;
   readonly prefetch: number;
   readonly weights: ReadonlyMap<string, number> | undefined;
@@ -96,6 +102,7 @@ const WORKER_OPTIONS = [
   'connection',
   'prefix',
   'functions',
+  'crons',
   'concurrency',
   'name',
   'resultTtl',
@@ -144,12 +151,14 @@ export function checkWorker(
   if (lease < LEAST_LEASE) {
     throw new RangeError(`lease must be ${LEAST_LEASE} seconds or more, not ${quote(given.lease)}`);
   }
+  const queue = checkName(names[0], 'queue name');
   return {
     queues: [...new Set(names.map(name => checkName(name, 'queue name')))],
     name: given.name === undefined ? randomUUID().replaceAll('-', '') : checkName(given.name, 'worker name'),
     connection: given.connection,
     prefix: given.prefix === undefined ? undefined : checkName(given.prefix, 'prefix'),
     functions: toTable(given.functions, warn),
+    crons: given.crons === undefined ? [] : checkCrons(given.crons, queue),
     concurrency: checkCount(given.concurrency ?? CONCURRENCY, 'concurrency', 1),
     prefetch: checkCount(given.prefetch ?? 0, 'prefetch', 0),
     weights: weights && byQueue('weights', weights, (value, what) => checkCount(value, what, 1)),
@@ -164,6 +173,12 @@ export function checkWorker(
     logger: given.logger === undefined ? undefined : checkLogger(given.logger),
     logDescriptions: checkFlag(given.logDescriptions ?? true, 'logDescriptions'),
   };
+}
+
+/** Checks crons, which are on `queue` where they name none. @throws {TypeError | RangeError} that says which one is wrong. */
+export function checkCrons(crons: readonly CronEntry[], queue: string): readonly ListedCron[] {
+  const defaults = queueDefaults(undefined, undefined);
+  return prepareCrons(crons, queue, (fn, args = [], options) => prepareCall(fn, args, options, defaults, ''));
 }
 
 function toTable(functions: FunctionSource | FunctionTable, warn: (text: string) => void): FunctionTable {

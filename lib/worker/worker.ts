@@ -3,6 +3,8 @@ import { EventEmitter } from 'node:events';
 import { Link } from '../connection.ts';
 import { BACKOFF_MS, QUEUE, REPLY_MS } from '../defaults.ts';
 import { parseDuration, timerMs, type Duration } from '../duration.ts';
+import type { ListedCron } from '../cron.ts';
+import { writeCron } from '../cron-store.ts';
 import { ConnectionError, RqError } from '../errors.ts';
 import { Keys } from '../keys.ts';
 import { checkCount, checkFlag, checkOptions, messageOf, quote } from '../options.ts';
@@ -165,6 +167,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
         if (abandoned.length > 0) this.emit('abandoned', queue, abandoned);
       },
       failed: (_, error) => this.#failed(error),
+      ticked: (queue, name, jobId) => this.emit('cronQueued', { name, queue, jobId }),
+      warn: text => this.emit('warning', text),
     });
     const needs = {
       connections: this.#links.length - 1 + this.queues.length,
@@ -178,6 +182,9 @@ export class Worker extends EventEmitter<WorkerEvents> {
       if (this.#stopping !== undefined) return;
       this.emit('subscribing', channel);
       this.emit('listening', this.queues);
+      for (const cron of this.#settings.crons)
+        await this.#insist(control, () => this.#setCron(control, cron));
+      if (this.#stopping !== undefined) return;
       for (const queue of this.queues) this.emit('cleaning', queue);
       await janitor.start();
       if (this.#stopping !== undefined) return;
@@ -193,6 +200,12 @@ export class Worker extends EventEmitter<WorkerEvents> {
       this.#over = true;
       this.emit('stopped');
     }
+  }
+
+  async #setCron(link: Link, { queue, cron }: ListedCron): Promise<void> {
+    const set = await link.within(REPLY_MS, redis => writeCron(redis, this.#keys.queue(queue), cron));
+    if (set !== undefined) this.emit('cronSet', set);
+    else this.emit('warning', `Cron ${cron.name} of queue ${queue} never comes, by the clock of Redis`);
   }
 
   /** Says when the connection that jobs come over is lost, and when it is back. */

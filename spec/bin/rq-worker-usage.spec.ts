@@ -45,6 +45,7 @@ describe('rq-worker --help', () => {
     '[queues...]',
     '-u, --url',
     '-f, --functions <[prefix=]module>',
+    '--cron <module>',
     '-c, --concurrency',
     '-n, --name',
     '-b, --burst',

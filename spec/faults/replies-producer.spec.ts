@@ -32,6 +32,7 @@ describe('a producer whose reply is lost', () => {
       await producer.delete(await producer.enqueue(c.pick([producer.q, producer.parked])));
       await producer.empty();
       await producer.saveMeta();
+      await producer.crons();
       await producer.q.close();
       await producer.parked.close();
       proxy.spare();
@@ -44,7 +45,7 @@ describe('a producer whose reply is lost', () => {
   });
 
   const SCRIPTS = PRODUCERS.map(({ name }) => name);
-  const PLAIN = ['INFO', 'CLIENT SETINFO', 'SUBSCRIBE', 'UNSUBSCRIBE', 'LLEN', 'LRANGE', 'PUBLISH'];
+  const PLAIN = ['INFO', 'CLIENT SETINFO', 'SUBSCRIBE', 'UNSUBSCRIBE', 'LLEN', 'LRANGE', 'PUBLISH', 'TIME'];
   const COMMANDS = [...PLAIN, ...SCRIPTS, ...SCRIPTS.map(name => `EVAL ${name}`)];
 
   faultCase('to each command by its name', { timeout: 600_000, queues }, async c => {
@@ -57,6 +58,10 @@ describe('a producer whose reply is lost', () => {
       read_state: async () => (await producer.enqueue()).getStatus(),
       save_meta: () => producer.saveMeta(),
       list_registry: () => producer.saveMeta(),
+      set_cron: () => producer.crons(),
+      list_crons: () => producer.crons(),
+      remove_cron: () => producer.crons(),
+      TIME: () => producer.crons(),
       PUBLISH: () => producer.cancelRunning(),
       request_stop: () => producer.stop(),
       read_results: () => producer.results(),

@@ -69,6 +69,7 @@ describe('a worker whose reply is lost', () => {
     const proxy = c.closing(await Proxy.to(c.redis.port));
     const other = c.closing(new Queue('other', { connection: c.redis.url }));
     const rare = ALL ? 0.1 : 0.5;
+    await c.q.cron('* * * * * *', 'ledger', [c.ledger.file, null, 0], { resultTtl: -1 });
     const worker = ledgerWorker(c, proxy.url, {
       queues: ['default', 'other'],
       also: async () => {
@@ -107,6 +108,7 @@ describe('a worker whose reply is lost', () => {
         proxy.spare();
       }
     }
+    await c.q.removeCron('ledger');
     const gone = proxy.lose('unregister');
     await Promise.all([Promise.race([gone, sleep(20_000)]), worker.stop()]);
     await expectNoRunWasted(c);

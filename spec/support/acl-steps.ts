@@ -8,6 +8,7 @@ import { Keys } from '../../lib/keys.ts';
 import type { Ended } from '../../lib/outcome.ts';
 import { WorkerStore } from '../../lib/worker-store.ts';
 import { producerDependencySteps, workerDependencySteps } from './acl-dependencies.ts';
+import { Looker, redisSeconds } from './crons.ts';
 
 export interface Walk {
   readonly url: string;
@@ -157,6 +158,12 @@ export const producerSteps: Steps = async walk => {
       expect(await q.canceledRegistry.count()).toBe(0);
     },
     async () => {
+      await q.cron('@yearly', 'f');
+      expect((await q.crons()).map(({ name }) => name)).toEqual(['f']);
+      expect(await q.removeCron('f')).toBe(true);
+      expect(await look.dbsize()).toBe(0);
+    },
+    async () => {
       const root = await q.enqueue('f', [], { jobId: 'root' });
       const taker = await q.enqueue('f', [root], { jobId: 'taker' });
       expect([taker.status, await taker.result]).toEqual(['deferred', undefined]);
@@ -287,6 +294,20 @@ export const workerSteps: Steps = async walk => {
       expect(await look.lrange('rq:queue:q', 0, -1)).toEqual(['due']);
     },
     async () => {
+      const looker = new Looker(link.redis);
+      await using q = new Queue('q', { connection: link.redis });
+      for (const [name, atFront] of [
+        ['back', false],
+        ['front', true],
+      ] as const) {
+        await q.cron('@yearly', 'f', [], { name, atFront, ttl: 60 });
+        await look.zadd('rq:cron-ticks:q', (await redisSeconds(look)) - 1, name);
+      }
+      await looker.lookAll();
+      expect(looker.failed).toEqual([]);
+      expect(await look.llen('rq:queue:q')).toBe(2);
+    },
+    async () => {
       const runs = { status: 'started', execution_id: 'n1', worker_name: 'dead' };
       await put('ours', runs);
       await put('lost', { ...runs, recoveries: '3', failure_ttl: '-1' });
@@ -344,7 +365,7 @@ export const workerSteps: Steps = async walk => {
       list,
       put,
       end: () => handIn({}),
-      queueDue: () => store.queueDue(link.redis),
+      queueDue: async () => (await store.queueDue(link.redis)).more,
     }),
   ]);
   link.close();

@@ -2,6 +2,7 @@
 import type { Redis } from 'ioredis';
 import { advance } from '../../lib/lua/advance.ts';
 import { cancel } from '../../lib/lua/cancel.ts';
+import { cronTick } from '../../lib/lua/cron-tick.ts';
 import { deleteJob } from '../../lib/lua/delete.ts';
 import { empty } from '../../lib/lua/empty.ts';
 import { enqueue } from '../../lib/lua/enqueue.ts';
@@ -9,17 +10,20 @@ import { fetch } from '../../lib/lua/fetch.ts';
 import { forget } from '../../lib/lua/forget.ts';
 import { giveBack } from '../../lib/lua/give-back.ts';
 import { heartbeat } from '../../lib/lua/heartbeat.ts';
+import { listCrons } from '../../lib/lua/list-crons.ts';
 import { listRegistry } from '../../lib/lua/list-registry.ts';
 import { queueDue } from '../../lib/lua/queue-due.ts';
 import { readResults } from '../../lib/lua/read-results.ts';
 import { readState } from '../../lib/lua/read-state.ts';
 import { readStats } from '../../lib/lua/read-stats.ts';
 import { releaseClaims } from '../../lib/lua/release-claims.ts';
+import { removeCron } from '../../lib/lua/remove-cron.ts';
 import { renew } from '../../lib/lua/renew.ts';
 import { requestStop } from '../../lib/lua/request-stop.ts';
 import { requeue } from '../../lib/lua/requeue.ts';
 import { reschedule } from '../../lib/lua/reschedule.ts';
 import { saveMeta } from '../../lib/lua/save-meta.ts';
+import { setCron } from '../../lib/lua/set-cron.ts';
 import { sweep } from '../../lib/lua/sweep.ts';
 import { unregister } from '../../lib/lua/unregister.ts';
 
@@ -28,6 +32,7 @@ type Named = readonly { readonly name: string; readonly sha: string; readonly so
 /** The scripts that a worker sends. */
 export const WORKERS: Named = [
   advance,
+  cronTick,
   giveBack,
   heartbeat,
   queueDue,
@@ -45,14 +50,17 @@ export const PRODUCERS: Named = [
   enqueue,
   fetch,
   forget,
+  listCrons,
   listRegistry,
   readResults,
   readState,
   readStats,
+  removeCron,
   requestStop,
   requeue,
   reschedule,
   saveMeta,
+  setCron,
 ];
 
 const NAMES: ReadonlyMap<string, string> = new Map(

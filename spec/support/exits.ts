@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { advance } from '../../lib/lua/advance.ts';
 import { cancel } from '../../lib/lua/cancel.ts';
+import { cronTick } from '../../lib/lua/cron-tick.ts';
 import { deleteJob } from '../../lib/lua/delete.ts';
 import { enqueue } from '../../lib/lua/enqueue.ts';
 import { fetch } from '../../lib/lua/fetch.ts';
@@ -24,7 +25,7 @@ const PRODUCER = fileURLToPath(new URL('./walking-producer.js', import.meta.url)
 const SCRIPTS: ReadonlyMap<string, string> = new Map(
   [advance, cancel, deleteJob, enqueue, fetch, giveBack, heartbeat, queueDue, readState]
     .map(({ sha, name }): [string, string] => [sha, name])
-    .concat([releaseClaims, renew, requeue, sweep, unregister].map(({ sha, name }) => [sha, name])),
+    .concat([cronTick, releaseClaims, renew, requeue, sweep, unregister].map(({ sha, name }) => [sha, name])),
 );
 
 export const PHASES = ['before', 'sent', 'after'] as const;

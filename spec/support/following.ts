@@ -76,7 +76,7 @@ export function useFollowing(redis: RedisServer): Following {
       await redis.client.rpush('rq:queue:default', id);
     },
     async lookAround() {
-      while (await store.queueDue(redis.client));
+      while ((await store.queueDue(redis.client)).more);
     },
   };
 }

@@ -75,6 +75,15 @@ export class Producer {
     expect(await this.parked.canceledRegistry.getJobIds()).toContain(job.id);
   }
 
+  /** Crons that come in January: set, listed and removed, each as if its reply had come. */
+  async crons(): Promise<void> {
+    const cron = await this.parked.cron('0 0 1 1 *', 'nothing');
+    expect(cron.nextRunAt?.getTime()).toBeGreaterThan(Date.now());
+    expect(await this.parked.crons()).toEqual([cron]);
+    await this.parked.removeCron('nothing');
+    expect(await this.parked.crons()).toEqual([]);
+  }
+
   /** A job that runs until it is told to end. */
   async #running(): Promise<Job> {
     const job = await this.q.enqueue('waitForAbort', [60_000], { resultTtl: -1 });

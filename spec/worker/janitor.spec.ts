@@ -37,6 +37,8 @@ function makeJanitor(name: string, queues: readonly string[]): { janitor: Janito
   const hooks: JanitorHooks = {
     swept: (queue, swept) => told.swept.push([queue, swept]),
     failed: queue => told.failed.push(queue),
+    ticked: () => {},
+    warn: () => {},
   };
   return { janitor: new Janitor(new WorkerStore(new Keys(), name, queues), link, hooks), told };
 }

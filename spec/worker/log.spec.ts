@@ -47,6 +47,24 @@ describe('logTo: the life of a worker', () => {
   it.each<readonly [keyof WorkerEvents, WorkerEvents[keyof WorkerEvents], string]>([
     ['started', ['w1'], `info Worker rq:worker:w1: started, version ${VERSION}`],
     ['subscribing', ['rq:pubsub:w1'], 'info Subscribing to channel rq:pubsub:w1'],
+    [
+      'cronSet',
+      [
+        {
+          name: 'report',
+          queue: 'q',
+          pattern: '@daily',
+          timezone: 'UTC',
+          missed: 'once',
+          description: 'report()',
+          nextRunAt: new Date(0),
+          lastRunAt: undefined,
+          lastJobId: undefined,
+        },
+      ],
+      'info q: Cron report (@daily, UTC) comes next at 1970-01-01T00:00:00.000Z',
+    ],
+    ['cronQueued', [{ name: 're\nport', queue: 'q', jobId: 'id' }], 'info q: Cron re\\x0aport queued (id)'],
     ['listening', [['default', 'http']], 'info *** Listening on default, http...'],
     ['cleaning', ['default'], 'info Cleaning registries for queue: default'],
     ['stopping', ['warm'], 'info Warm shut down requested: running jobs may finish'],
