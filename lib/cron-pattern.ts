@@ -46,9 +46,8 @@ export function checkTimezone(timezone: unknown): string {
 }
 
 /**
- * Unix seconds of the first time after a moment; `undefined` where there is none. What falls into the hour that a clock
- * leaves out comes when that hour is over, and what falls into the one that it has twice comes once, unless the pattern comes
- * more often than once a day.
+ * Unix seconds of the first time after a moment; `undefined` where there is none. Where a pattern has a single time of day,
+ * one that the clocks leave out comes when that hour is over, and one that they have twice comes once.
  */
 export function nextTick(pattern: string, timezone: string, after: number): number | undefined {
   const next = new Cron(pattern, { timezone, paused: true }).nextRun(new Date(after * 1000));

@@ -63,6 +63,13 @@ describe('a change of the clocks', () => {
     ]);
   });
 
+  it('leaves out a missing time of a pattern that has several', () => {
+    expect(ticks('30 2,14 * * *', 'Europe/Berlin', '2026-03-28T12:00:00Z', 2)).toEqual([
+      '2026-03-28T13:30:00Z',
+      '2026-03-29T12:30:00Z',
+    ]);
+  });
+
   it('keeps the hour of the day on both sides', () => {
     expect(ticks('0 9 * * *', 'Europe/Berlin', '2026-03-28T00:00:00Z', 2)).toEqual([
       '2026-03-28T08:00:00Z',
