@@ -13,7 +13,7 @@ import { isObject } from './record.ts';
 export type Missed = 'once' | 'skip';
 
 /** How the jobs of a cron are queued, and when. */
-export interface CronOptions extends Omit<EnqueueOptions, 'jobId' | 'dependsOn'> {
+export interface CronOptions extends Omit<EnqueueOptions, 'jobId' | 'dependsOn' | 'unique'> {
   /** Its name on its queue: without spaces, 200 characters at most. The function's by default. */
   readonly name?: string;
   /** The time zone that the pattern is of, such as `Europe/Berlin`. `UTC` by default, wherever the caller is. */
@@ -74,7 +74,7 @@ export const CRON_OPTIONS: readonly string[] = [
   'name',
   'timezone',
   'missed',
-  ...ENQUEUE_OPTIONS.filter(name => !['jobId', 'dependsOn'].includes(name)),
+  ...ENQUEUE_OPTIONS.filter(name => !['jobId', 'dependsOn', 'unique'].includes(name)),
 ];
 const ENTRY_OPTIONS = ['pattern', 'fn', 'args', 'queue', ...CRON_OPTIONS];
 const MISSED: readonly string[] = ['once', 'skip'];

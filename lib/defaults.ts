@@ -7,6 +7,9 @@ export const RESULT_TTL = 500;
 /** How long a failed, stopped or canceled job is kept. RQ keeps it a year; failures that fill Redis are an old complaint. */
 export const FAILURE_TTL: number = 30 * 24 * 3600;
 
+/** How long a unique call's key is kept that nobody asks for; whether its job has ended is looked at each time. */
+export const UNIQUE_TTL: number = 30 * 24 * 3600;
+
 /** What every key begins with. */
 export const PREFIX = 'rq';
 /** The queue of a `new Queue()` and of `rq-worker` without arguments. */

@@ -7,6 +7,7 @@ import { checkCount, checkFlag, checkJobId, checkName, checkOptions, quote } fro
 import type { References } from './reference.ts';
 import { repeatPlan, type RepeatOptions } from './repeat-plan.ts';
 import { retryPlan, type RetryOptions } from './retry-plan.ts';
+import { uniquePlan, type UniqueOptions } from './unique.ts';
 
 /** Durations are seconds or strings with a unit (`'5m'`); what is stored is whole seconds. */
 export interface EnqueueOptions {
@@ -68,6 +69,11 @@ export interface EnqueueOptions {
    * when it first finished are queued then; its result is there after the last run.
    */
   readonly repeat?: RepeatOptions;
+  /**
+   * `true`: a `jobId` is refused whenever a job of this id exists, ended or not (`DuplicateJobError`). `{ on: 'args' }`: of one
+   * function with the same arguments there is one job on the queue, until it has ended or for a time. `false` by default.
+   */
+  readonly unique?: boolean | UniqueOptions;
 }
 
 /** One tenant, or one account of a service, and how many of its jobs may run at a time. */
@@ -104,6 +110,7 @@ export const ENQUEUE_OPTIONS: readonly string[] = [
   'dependsOn',
   'repeat',
   'limit',
+  'unique',
 ];
 
 /** Checks what can be checked without a call and without a queue; `prepare` and `task` share it. */
@@ -124,6 +131,7 @@ export function checkEnqueueOptions(given: EnqueueOptions): EnqueueOptions {
   if (retry !== undefined) retryPlan(retry);
   if (options.limit !== undefined) checkLimit(options.limit);
   if (options.repeat !== undefined) repeatPlan(options.repeat);
+  if (options.unique !== undefined) uniquePlan(options.unique, jobId);
   for (const name of ['retryFor', 'noRetryFor'] as const) {
     if (options[name] === undefined) continue;
     checkErrorNames(options[name], name);

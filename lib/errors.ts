@@ -79,16 +79,20 @@ export class NoSuchJobError extends JobError {
   }
 }
 
-/** `enqueue` with a `jobId` whose job has not ended yet. */
+/**
+ * `enqueue` with a `jobId` whose job has not ended yet, or, with `unique: true`, exists; or of a `unique` call that is there.
+ */
 export class DuplicateJobError extends JobError {
-  /** What the job that holds the id is doing. */
+  /** What the job that is there is doing; `gone` where only its time is not over yet (`unique.for`). */
   readonly status: string;
 
-  constructor(jobId: string, status: string) {
+  constructor(jobId: string, status: string, by: 'id' | 'call' = 'id') {
     super(
       'RQ_DUPLICATE_JOB',
       jobId,
-      `A job ${jobId} exists and is ${status}: use another jobId, or delete that job first`,
+      by === 'id'
+        ? `A job ${jobId} exists and is ${status}: use another jobId, or delete that job first`
+        : `The same call was queued before, as job ${jobId}, which is ${status}: it is unique`,
     );
     this.status = status;
   }

@@ -37,6 +37,7 @@ export type { StatusMessage } from './status.ts';
 export { Rq, type QueueCounts, type RqOptions, type WorkerInfo } from './rq.ts';
 export { ScheduledRegistry } from './scheduled-registry.ts';
 export { task } from './task.ts';
+export type { UniqueOptions } from './unique.ts';
 export { VERSION } from './version.ts';
 export { loadCrons } from './worker/load-crons.ts';
 export { loadFunctions } from './worker/load.ts';

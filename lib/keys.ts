@@ -67,6 +67,8 @@ export class Keys {
   /** Ours: a list of the jobs that wait for a slot of a key is this and the key; and the set of all such keys. */
   readonly parkedPrefix: string;
   readonly parked: string;
+  /** Ours: what holds a unique call is this, its queue, a colon and what stands for the call. */
+  readonly uniquePrefix: string;
   /** A worker's hash is this and its name. */
   readonly workerPrefix: string;
   /** A job's status channel is this, its queue, a colon and its id. */
@@ -91,6 +93,7 @@ export class Keys {
     this.slotsPrefix = `${prefix}:slots:`;
     this.parkedPrefix = `${prefix}:parked:`;
     this.parked = `${prefix}:parked`;
+    this.uniquePrefix = `${prefix}:unique:`;
     this.workerPrefix = `${prefix}:worker:`;
     this.statusPrefix = `${prefix}:status:`;
     this.commandPrefix = `${prefix}:pubsub:`;
@@ -138,6 +141,11 @@ export class Keys {
 
   results(id: string): string {
     return this.resultsPrefix + id;
+  }
+
+  /** Ours: the id of the job that stands for a unique call, on its queue. */
+  unique(queue: string, call: string): string {
+    return `${this.uniquePrefix}${queue}:${call}`;
   }
 
   worker(name: string): string {

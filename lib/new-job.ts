@@ -20,6 +20,9 @@ export interface NewJob {
   /** Ids of the jobs it waits for, those first that are arguments; and how many these are. */
   readonly dependencies: readonly string[];
   readonly results: number;
+  /** How it is unique, as `uniquePlan` gives it; and what stands for its call, where that is so by the call. */
+  readonly unique: string;
+  readonly call: string;
 }
 
 const NONE: readonly string[] = [];
@@ -38,6 +41,8 @@ export function plainJob(id: string, data: string, description: string, settings
     group: '',
     dependencies: NONE,
     results: 0,
+    unique: '',
+    call: '',
   };
 }
 
@@ -53,11 +58,12 @@ export function jobsInGroups(jobs: readonly NewJob[]): Argument[] {
     else {
       counted = all.length;
       all.push(1, job.atFront ? '1' : '0', job.ttl, keyed ? '1' : '0', job.due, job.group, waits ? '1' : '0');
-      all.push(job.settings.length);
+      all.push(job.unique, job.settings.length);
       for (const text of job.settings) all.push(text);
     }
     all.push(job.id, job.data, job.description);
     if (keyed) all.push(job.enqueueId);
+    if (job.call !== '') all.push(job.call);
     if (waits) all.push(job.results, job.dependencies.length, ...job.dependencies);
     last = job;
   }
@@ -66,7 +72,7 @@ export function jobsInGroups(jobs: readonly NewJob[]): Argument[] {
 
 function alike(one: NewJob, other: NewJob): boolean {
   if (one.atFront !== other.atFront || one.ttl !== other.ttl) return false;
-  if (one.due !== other.due || one.group !== other.group) return false;
+  if (one.due !== other.due || one.group !== other.group || one.unique !== other.unique) return false;
   if (one.dependencies.length > 0 !== other.dependencies.length > 0) return false;
   if ((one.enqueueId === '') !== (other.enqueueId === '')) return false;
   if (one.settings === other.settings) return true;

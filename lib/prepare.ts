@@ -18,6 +18,7 @@ import type { CallRecord } from './record.ts';
 import { References } from './reference.ts';
 import { repeatPlan } from './repeat-plan.ts';
 import { retryPlan } from './retry-plan.ts';
+import { callHash, isOfCall, uniquePlan } from './unique.ts';
 
 /** A job as it will be stored, and the call in it. */
 export interface Prepared {
@@ -106,6 +107,7 @@ function withOptions(
     if (atFront || plan?.atFront === true) settings.push('enqueue_at_front', '1');
     if (references.count > 0) settings.push('takes_results', '1');
   }
+  const unique = uniquePlan(options.unique, jobId);
   return {
     job: {
       ...plainJob(id, data, description ?? describeCall(name, args, kwargs), settings),
@@ -114,6 +116,8 @@ function withOptions(
       ttl: Math.max(lifetime, 0),
       dependencies,
       results: references.count,
+      unique,
+      call: isOfCall(unique) ? callHash(data, references.ids) : '',
     },
     call: { functionName: name, args, kwargs },
   };

@@ -29,7 +29,6 @@ import type { Prepared } from './prepare.ts';
 import { Pending } from './reference.ts';
 import { LocalFields } from './local-fields.ts';
 import type { NewJob } from './new-job.ts';
-import type { JobStatus } from './record.ts';
 import { shownRate, storedRate, type Rate } from './rate.ts';
 import { Registry } from './registry.ts';
 import { runNow } from './run-now.ts';
@@ -37,7 +36,8 @@ import { dueAt, dueIn, type DueIn } from './schedule.ts';
 import { ScheduledRegistry } from './scheduled-registry.ts';
 import { Sender } from './sender.ts';
 import type { QueueStats } from './stats.ts';
-import { Store } from './store.ts';
+import { Store, type Enqueued } from './store.ts';
+import { isOfCall } from './unique.ts';
 
 export interface QueueOptions {
   /**
@@ -366,24 +366,33 @@ export class Queue implements AsyncDisposable {
   async #put(fn: TaskFunction | string, prepared: Prepared): Promise<Job> {
     const { job } = prepared;
     if (!this.#isAsync) return this.#runNow(fn, prepared);
-    let status: JobStatus;
+    let added: Enqueued;
     try {
-      status = await this.#store.enqueue(this.#keys, job);
+      added = await this.#store.enqueue(this.#keys, job);
     } catch (error) {
       // calls that shared a round trip share their error, but not their job
       if (!(error instanceof OutcomeUnknownError)) throw error;
       throw new OutcomeUnknownError(error.message, { cause: error.cause, jobId: job.id });
     }
-    return new Job(this.#store, job.id, new LocalFields(this.name, job, status));
+    return this.#handle(job, added);
   }
 
   async #putTogether(jobs: readonly NewJob[]): Promise<Job[]> {
     if (!this.#isAsync)
       throw new TypeError('A queue with isAsync: false runs single jobs, no chains or groups');
-    const statuses = await this.#store.enqueueTogether(this.#keys, jobs);
-    return jobs.map(
-      (job, i) => new Job(this.#store, job.id, new LocalFields(this.name, job, statuses[i] ?? 'queued')),
-    );
+    if (jobs.some(({ unique }) => isOfCall(unique)))
+      throw new TypeError("unique: { on: 'args' } is for single jobs, not for those of a chain or a group");
+    const added = await this.#store.enqueueTogether(this.#keys, jobs);
+    return Promise.all(jobs.map((job, i) => this.#handle(job, added[i] ?? 'queued')));
+  }
+
+  /** A handle on a new job, or on the one that is there instead. */
+  async #handle(job: NewJob, added: Enqueued): Promise<Job> {
+    if (typeof added === 'string')
+      return new Job(this.#store, job.id, new LocalFields(this.name, job, added));
+    const { id, status } = added;
+    const local = new LocalFields(this.name, job, status === 'gone' ? 'finished' : status);
+    return new Job(this.#store, id, (await this.#store.fetch(id)) ?? local);
   }
 
   async #schedule(
@@ -400,8 +409,7 @@ export class Queue implements AsyncDisposable {
       );
     }
     const settings = job.atFront ? [...job.settings, 'enqueue_at_front', '1'] : job.settings;
-    const status = await this.#store.enqueue(this.#keys, { ...job, due, settings });
-    return new Job(this.#store, job.id, new LocalFields(this.name, job, status));
+    return this.#handle(job, await this.#store.enqueue(this.#keys, { ...job, due, settings }));
   }
 
   async #runNow(fn: TaskFunction | string, prepared: Prepared): Promise<Job> {
@@ -413,8 +421,10 @@ export class Queue implements AsyncDisposable {
     await this.#link.ready();
     const { job } = prepared;
     const status = await runNow(this.#link.redis, this.#store, this.#keys, prepared, fn);
-    const fields = await this.#store.fetch(job.id);
-    return new Job(this.#store, job.id, fields ?? new LocalFields(this.name, job, status));
+    return this.#handle(
+      job,
+      typeof status === 'object' ? status : { id: job.id, status: status ?? 'queued' },
+    );
   }
 }
 

@@ -8,13 +8,13 @@ import type { NewJob } from './new-job.ts';
 import type { Ended, Outcome } from './outcome.ts';
 import type { CallRecord } from './record.ts';
 import { Run } from './run.ts';
-import type { Store } from './store.ts';
+import type { Enqueued, Store } from './store.ts';
 import { WorkerStore, type Report } from './worker-store.ts';
 
 /**
  * The job goes past the queue's list, through the claims of a worker that is registered for as long as the run takes: no
  * other worker can take it, and should this process die, it goes back to the queue as any other. Answers how it ended;
- * `undefined` where that was not accepted.
+ * the job that is there instead of a unique call; `undefined` where the end was not accepted.
  */
 export async function runNow(
   redis: Redis,
@@ -22,7 +22,7 @@ export async function runNow(
   queue: QueueKeys,
   { job, call }: { readonly job: NewJob; readonly call: CallRecord },
   fn: TaskFunction,
-): Promise<Ended['status'] | undefined> {
+): Promise<Ended['status'] | Exclude<Enqueued, string> | undefined> {
   const name = randomUUID().replaceAll('-', '');
   const worker = new WorkerStore(store.keys, name, [queue.name], { aside: true });
   const request = { claims: new Set([0]), strategy: 'default', want: 1 } as const;
@@ -34,7 +34,8 @@ export async function runNow(
   let renewals: NodeJS.Timeout | undefined;
   try {
     await alive();
-    await store.enqueueAside(queue, worker.claimsKey(0), job);
+    const added = await store.enqueueAside(queue, worker.claimsKey(0), job);
+    if (typeof added === 'object') return added;
     const [started, at] = await worker
       .advance(redis, { ...request, handIns: [] })
       .then(reply => [reply.jobs[0], reply.at] as const);

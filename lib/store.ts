@@ -2,7 +2,14 @@
 import type { Redis } from 'ioredis';
 import { Batch } from './batch.ts';
 import type { Link } from './connection.ts';
-import { ENQUEUE_BATCH, ENQUEUE_LENGTH, ERRORS_KEPT, ERROR_BYTES, FAILURE_TTL } from './defaults.ts';
+import {
+  ENQUEUE_BATCH,
+  ENQUEUE_LENGTH,
+  ERRORS_KEPT,
+  ERROR_BYTES,
+  FAILURE_TTL,
+  UNIQUE_TTL,
+} from './defaults.ts';
 import {
   DependencyCycleError,
   DependencyFailedError,
@@ -60,6 +67,9 @@ export interface StopRequest {
   readonly noticed: boolean;
 }
 
+/** How a job was enqueued; or, of a unique call, the job that is there instead, and how that stands. */
+export type Enqueued = JobStatus | { readonly id: string; readonly status: JobStatus | 'gone' };
+
 /** What the enqueue script answers, from 1. */
 const ENQUEUED: readonly JobStatus[] = ['queued', 'deferred', 'scheduled'];
 const ELSEWHERE = /^elsewhere:(.*)$/;
@@ -71,7 +81,7 @@ export class Store {
   readonly home: string;
   readonly #link: Link;
   readonly #sender: Sender;
-  readonly #enqueues: Map<string, Batch<NewJob, Promise<JobStatus> | JobStatus>> = new Map();
+  readonly #enqueues: Map<string, Batch<NewJob, Promise<Enqueued> | Enqueued>> = new Map();
   readonly #states: Batch<string, JobState | undefined>;
   readonly #fetches: Batch<string, Fields | undefined>;
 
@@ -95,7 +105,7 @@ export class Store {
    * Adds one job; the calls of a tick share a round trip.
    * @throws {DuplicateJobError} {ConnectionError} {OutcomeUnknownError} {RedisRefusedError}
    */
-  async enqueue(queue: QueueKeys, job: NewJob): Promise<JobStatus> {
+  async enqueue(queue: QueueKeys, job: NewJob): Promise<Enqueued> {
     let batch = this.#enqueues.get(queue.name);
     if (batch === undefined) {
       const weight = { most: ENQUEUE_LENGTH, of: ({ data }: NewJob) => data.length };
@@ -106,7 +116,7 @@ export class Store {
   }
 
   /** Adds jobs in one step, whatever their number: all of them, or none. */
-  async enqueueTogether(queue: QueueKeys, jobs: readonly NewJob[]): Promise<JobStatus[]> {
+  async enqueueTogether(queue: QueueKeys, jobs: readonly NewJob[]): Promise<Enqueued[]> {
     const replies = await this.#sendJobs(queue, jobs, true);
     const away = replies.map(reply => ELSEWHERE.exec(String(reply))?.[1]);
     if (away.every((there, i) => there !== undefined || Number(replies[i]) >= 1)) {
@@ -124,11 +134,11 @@ export class Store {
   }
 
   /** Adds one job to a list that is not its queue's own, so that no worker takes it. */
-  async enqueueAside(queue: QueueKeys, list: string, job: NewJob): Promise<JobStatus | undefined> {
+  async enqueueAside(queue: QueueKeys, list: string, job: NewJob): Promise<Enqueued | undefined> {
     return this.#enqueueAll({ ...queue, list }, [job]).then(([added]) => added);
   }
 
-  async #enqueueAll(queue: QueueKeys, jobs: readonly NewJob[]): Promise<(Promise<JobStatus> | JobStatus)[]> {
+  async #enqueueAll(queue: QueueKeys, jobs: readonly NewJob[]): Promise<(Promise<Enqueued> | Enqueued)[]> {
     const replies = await this.#sendJobs(queue, jobs, false);
     return replies.map((reply, i) => this.#enqueued(queue, jobs[i] as NewJob, reply));
   }
@@ -143,9 +153,13 @@ export class Store {
           job_prefix: this.keys.jobPrefix,
           results_prefix: this.keys.resultsPrefix,
           group_prefix: this.keys.groupPrefix,
+          status_prefix: this.keys.statusPrefix,
+          unique_prefix: this.keys.uniquePrefix,
           queue_name: queue.name,
           listed: this.keys.queue(queue.name).list,
           together: together ? '1' : '0',
+          failure_ttl: FAILURE_TTL,
+          unique_ttl: UNIQUE_TTL,
         },
         rest: jobsInGroups(jobs),
       });
@@ -153,15 +167,20 @@ export class Store {
     });
   }
 
-  #enqueued(queue: QueueKeys, job: NewJob, reply: unknown): Promise<JobStatus> | JobStatus {
+  #enqueued(queue: QueueKeys, job: NewJob, reply: unknown): Promise<Enqueued> | Enqueued {
     if (Number(reply) >= 1) return ENQUEUED[Number(reply) - 1] ?? 'queued';
     return this.#notEnqueued(queue, job, String(reply));
   }
 
-  async #notEnqueued(queue: QueueKeys, job: NewJob, reply: string): Promise<JobStatus> {
+  async #notEnqueued(queue: QueueKeys, job: NewJob, reply: string): Promise<Enqueued> {
     const colon = reply.indexOf(':');
     const [kind, detail] = [reply.slice(0, colon), reply.slice(colon + 1)];
     if (kind === 'duplicate') throw new DuplicateJobError(job.id, detail);
+    if (kind === 'same') {
+      const [id = '', status = ''] = detail.split(':');
+      if (!job.unique.startsWith('return')) throw new DuplicateJobError(id, status, 'call');
+      return { id, status: status as JobStatus | 'gone' };
+    }
     if (kind === 'elsewhere') {
       // ended on another queue, whose keys this script was not given: cleared away there, then added here
       await this.delete(job.id, detail, true);
@@ -372,6 +391,8 @@ export class Store {
           id,
           queue_name: unit.name,
           status_prefix: this.keys.statusPrefix,
+          unique_prefix: this.keys.uniquePrefix,
+          unique_ttl: UNIQUE_TTL,
           errors_kept: ERRORS_KEPT,
           error_bytes: ERROR_BYTES,
           front: atFront ? '1' : '0',

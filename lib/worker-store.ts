@@ -199,6 +199,7 @@ export class WorkerStore {
         list_prefix: this.keys.listPrefix,
         deferred_prefix: this.keys.deferredPrefix,
         group_prefix: this.keys.groupPrefix,
+        unique_prefix: this.keys.uniquePrefix,
         errors_kept: ERRORS_KEPT,
         error_bytes: ERROR_BYTES,
         status_prefix: this.keys.statusPrefix,

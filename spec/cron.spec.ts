@@ -165,6 +165,7 @@ describe('Queue.cron, given what can’t be', () => {
     ['args that are not JSON', YEARLY, 'f', [new Date(0)], {}, /args\[0\] is a Date/],
     ['an unknown option', YEARLY, 'f', [], { timeZone: 'UTC' }, /"timeZone": did you mean "timezone"/],
     ['an id', YEARLY, 'f', [], { jobId: 'x' }, /Unknown option of cron "jobId"/],
+    ['unique', YEARLY, 'f', [], { unique: { on: 'args' } }, /Unknown option of cron "unique"/],
     ['dependsOn', YEARLY, 'f', [], { dependsOn: 'x' }, /Unknown option of cron "dependsOn"/],
     ['a name with a space', YEARLY, 'f', [], { name: 'a b' }, /A cron's name must be .*not "a b"/],
     ['an empty name', YEARLY, 'f', [], { name: '' }, /A cron's name must be .*not ""/],

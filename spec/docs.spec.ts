@@ -64,6 +64,7 @@ describe('docs/wire-format.md', () => {
       results: keys.results('<id>'),
       worker: keys.worker('<worker>'),
       claims: keys.claims('<worker>', '<queue>'),
+      unique: keys.unique('<queue>', '<call>'),
     };
     const channels: Record<string, string> = {
       statusChannel: keys.statusChannel('<queue>', '<id>'),

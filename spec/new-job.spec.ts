@@ -16,6 +16,7 @@ describe('jobsInGroups', () => {
       '',
       '',
       '0',
+      '',
       2,
       'timeout',
       '180',
@@ -35,6 +36,8 @@ describe('jobsInGroups', () => {
     { group: 'g' },
     { dependencies: ['d'] },
     { enqueueId: 'e' },
+    { unique: 'id' },
+    { unique: 'throw:0', call: 'c' },
     { settings: ['timeout', '181'] },
     { settings: ['timeout', '180', 'ttl', '9'] },
   ])('begins another group for a job with %j', other => {

@@ -39,6 +39,7 @@ export const advance: Script<
   | 'list_prefix'
   | 'deferred_prefix'
   | 'group_prefix'
+  | 'unique_prefix'
   | 'errors_kept'
   | 'error_bytes'
   | 'status_prefix'
@@ -68,6 +69,7 @@ export const advance: Script<
     'list_prefix',
     'deferred_prefix',
     'group_prefix',
+    'unique_prefix',
     'errors_kept',
     'error_bytes',
     'status_prefix',

@@ -1,7 +1,8 @@
 /** Adds jobs to one queue, each once however often the call is repeated. */
 import { Script } from '../script.ts';
 import { fill } from './dependents.ts';
-import { clock } from './parts.ts';
+import { uniqueCalls } from './enqueue/unique.ts';
+import { announce, clock, keep, seconds } from './parts.ts';
 
 /**
  * `listed` is the queue's own list, which a job may be kept out of. `together` is 1 where nothing is to be stored if any of the
@@ -9,23 +10,45 @@ import { clock } from './parts.ts';
  *
  * Rest: jobs in groups that are alike. A group is the number of its jobs, 1 to go to the front, ttl (0 for none), 1 where the
  * ids are the caller's, when it is due ('' for now, unix seconds, or `+` and seconds from now), name of the group that it
- * belongs to ('' for none), 1 where the jobs wait for others, number of setting arguments, then name and value of each
- * setting; then, for each job, id, data, description, where the id is the caller's an enqueue id, and where it waits the
- * number of jobs whose results it takes, the number of jobs that it waits for, and their ids, the former first.
+ * belongs to ('' for none), 1 where the jobs wait for others, how they are unique ('' for not at all, `id`, or
+ * `<else>:<seconds>` by their calls), number of setting arguments, then name and value of each setting; then, for each job,
+ * id, data, description, where the id is the caller's an enqueue id, where the call is unique what stands for it, and where it waits
+ * the number of jobs whose results it takes, the number of jobs that it waits for, and their ids, the former first.
  *
  * Reply, for each job: 1 for queued, 2 for deferred, 3 for scheduled, also where an earlier sending of this call did it; or
  * a text: `duplicate:<status>`, `elsewhere:<queue>` (a job of this id has ended on another queue), `gone:<id>` (a job whose
- * result it takes), `cycle:<id>` (a job it waits for, which waits for it), or `error:<text>`.
+ * result it takes), `cycle:<id>` (a job it waits for, which waits for it), `same:<id>:<status>` (the job of the same call
+ * that keeps this one from being queued), or `error:<text>`.
  */
 export const enqueue: Script<
   'all' | 'groups' | 'releasing',
   'list' | 'finished' | 'failed' | 'canceled' | 'deferred' | 'scheduled',
-  'job_prefix' | 'results_prefix' | 'group_prefix' | 'queue_name' | 'listed' | 'together'
+  | 'job_prefix'
+  | 'results_prefix'
+  | 'group_prefix'
+  | 'status_prefix'
+  | 'unique_prefix'
+  | 'queue_name'
+  | 'listed'
+  | 'together'
+  | 'failure_ttl'
+  | 'unique_ttl'
 > = new Script({
   name: 'enqueue',
   keys: ['all', 'groups', 'releasing'],
   queueKeys: ['list', 'finished', 'failed', 'canceled', 'deferred', 'scheduled'],
-  args: ['job_prefix', 'results_prefix', 'group_prefix', 'queue_name', 'listed', 'together'],
+  args: [
+    'job_prefix',
+    'results_prefix',
+    'group_prefix',
+    'status_prefix',
+    'unique_prefix',
+    'queue_name',
+    'listed',
+    'together',
+    'failure_ttl',
+    'unique_ttl',
+  ],
   parts: [clock],
   body: `
 local q = queue(1)
@@ -39,11 +62,12 @@ local replies, back, front = {}, {}, {}
 local generated = {}
 local at, last = rest, #ARGV
 while at < last do
-  local count, keyed, waits, settings = tonumber(ARGV[at]), ARGV[at + 3] == '1', ARGV[at + 6] == '1', tonumber(ARGV[at + 7])
-  at = at + 8 + settings
+  local count, keyed, waits, settings = tonumber(ARGV[at]), ARGV[at + 3] == '1', ARGV[at + 6] == '1', tonumber(ARGV[at + 8])
+  local width = 3 + (keyed and 1 or 0) + (string.find(ARGV[at + 7], ':', 1, true) and 1 or 0)
+  at = at + 9 + settings
   for i = 1, count do
     if not keyed then generated[#generated + 1] = job_prefix .. ARGV[at] end
-    at = at + (keyed and 4 or 3)
+    at = at + width
     if waits then at = at + 2 + tonumber(ARGV[at + 1]) end
   end
 end
@@ -55,13 +79,13 @@ end
 -- jobs of this call that were looked at, and not written yet
 local planned = {}
 -- what keeps a job from taking this id, and whether one that has ended is to be cleared away for it
-local function admit(id, key, enqueue_id)
+local function admit(id, key, enqueue_id, unique)
   if planned[id] then return 'duplicate:queued' end
   local held = redis.pcall('HMGET', key, 'status', 'enqueue_id', 'origin')
   if held.err then return 'error:' .. held.err end
   if not held[1] and redis.call('EXISTS', key) == 0 then return nil end
   if held[2] and held[2] == enqueue_id then return codes[held[1]] or 1 end
-  if not ended[held[1]] then return 'duplicate:' .. (held[1] or 'of no known status') end
+  if unique == 'id' or not ended[held[1]] then return 'duplicate:' .. (held[1] or 'of no known status') end
   if held[3] and held[3] ~= queue_name then return 'elsewhere:' .. held[3] end
   for _, registry in ipairs({ q.finished, q.failed, q.canceled }) do
     local size = redis.pcall('ZCARD', registry)
@@ -128,6 +152,32 @@ local function fill_in()
   return filling
 end
 
+local calls
+local function calls_of()
+  if not calls then
+    ${announce}
+    ${seconds}
+    ${keep}
+    ${uniqueCalls}
+    calls = { held = held, hold = hold, take_out = take_out, publish = publish_all }
+  end
+  return calls
+end
+-- the reply where the same call is there already; or the job that this one replaces, and its status
+local function look_for_same(call, id, keyed, otherwise)
+  local other, status = calls_of().held(call)
+  if not other then return status end
+  -- sent before: it has ended, and nothing of it was kept
+  if other == id and not keyed then return 1 end
+  if otherwise ~= 'replace' then return 'same:' .. other .. ':' .. status end
+  if status ~= 'queued' and status ~= 'deferred' and status ~= 'scheduled' then return nil end
+  for _, registry in ipairs({ q.deferred, q.scheduled, q.canceled }) do
+    local size = redis.pcall('ZCARD', registry)
+    if type(size) == 'table' then return 'error:' .. size.err end
+  end
+  return nil, other, status
+end
+
 for pass = together == '1' and 1 or 2, 2 do
   local writes, refused = pass == 2, false
   replies = {}
@@ -135,9 +185,11 @@ for pass = together == '1' and 1 or 2, 2 do
   at = rest
   while at < last do
     local count, to_front, ttl, keyed = tonumber(ARGV[at]), ARGV[at + 1] == '1', ARGV[at + 2], ARGV[at + 3] == '1'
-    local due, group, waits = ARGV[at + 4], ARGV[at + 5], ARGV[at + 6] == '1'
-    local settings = at + 8
-    at = settings + tonumber(ARGV[at + 7])
+    local due, group, waits, unique = ARGV[at + 4], ARGV[at + 5], ARGV[at + 6] == '1', ARGV[at + 7]
+    local otherwise, counts_for = string.match(unique, '^(%l+):(%d+)$')
+    local width = 3 + (keyed and 1 or 0) + (otherwise and 1 or 0)
+    local settings = at + 9
+    at = settings + tonumber(ARGV[at + 8])
     local last_setting = at - 1
     local flaw, score, allows
     if due ~= '' then
@@ -157,16 +209,19 @@ for pass = together == '1' and 1 or 2, 2 do
       local id = ARGV[at]
       local key = job_prefix .. id
       local refusal = flaw
-      local first = at + (keyed and 4 or 3)
-      local replaces, unmet, met, lasting
+      local first = at + width
+      local replaces, unmet, met, lasting, replaced, was
+      local stands_for = otherwise and ARGV[first - 1]
+      local call = otherwise and unique_prefix .. queue_name .. ':' .. stands_for
       if refusal then -- nothing of its group can be stored
       elseif keyed then
-        refusal, replaces = admit(id, key, ARGV[at + 3])
+        refusal, replaces = admit(id, key, ARGV[at + 3], unique)
       elseif resent then
         local status = redis.pcall('HGET', key, 'status')
         if type(status) == 'table' then refusal = 'error:' .. status.err
         elseif status then refusal = codes[status] or 1 end
       end
+      if call and not refusal then refusal, replaced, was = look_for_same(call, id, keyed, otherwise) end
       if waits then
         local takes, others = tonumber(ARGV[first]), tonumber(ARGV[first + 1])
         first = first + 2
@@ -202,6 +257,14 @@ for pass = together == '1' and 1 or 2, 2 do
           redis.call('ZADD', q.deferred, string.format('%.3f', now), id)
         elseif status == 'queued' then
           if met and #met > 0 then fill_in().fill(key) end
+        end
+        local placed
+        if call then
+          if replaced then placed = calls.take_out(replaced, was, status == 'queued' and not to_front and id or nil) end
+          calls.hold(call, id, tonumber(counts_for), score and math.max(0, math.ceil(score - now)) or 0)
+          if counts_for == '0' then redis.call('HSET', key, 'unique', stands_for) end
+        end
+        if status == 'queued' and not placed then
           if to_front then front[#front + 1] = id else back[#back + 1] = id end
         end
       end
@@ -214,5 +277,6 @@ for pass = together == '1' and 1 or 2, 2 do
 end
 for first = 1, #back, 2000 do redis.call('RPUSH', q.list, unpack(back, first, math.min(first + 1999, #back))) end
 for first = 1, #front, 2000 do redis.call('LPUSH', q.list, unpack(front, first, math.min(first + 1999, #front))) end
+if calls then calls.publish() end
 return replies`,
 });

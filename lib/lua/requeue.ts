@@ -9,16 +9,32 @@ import { announce, clock, queueAgain, seconds, sound } from './parts.ts';
 export const requeue: Script<
   'job' | 'all',
   'list' | 'finished' | 'failed' | 'canceled',
-  'id' | 'queue_name' | 'status_prefix' | 'errors_kept' | 'error_bytes' | 'front'
+  | 'id'
+  | 'queue_name'
+  | 'status_prefix'
+  | 'unique_prefix'
+  | 'unique_ttl'
+  | 'errors_kept'
+  | 'error_bytes'
+  | 'front'
 > = new Script({
   name: 'requeue',
   keys: ['job', 'all'],
   queueKeys: ['list', 'finished', 'failed', 'canceled'],
-  args: ['id', 'queue_name', 'status_prefix', 'errors_kept', 'error_bytes', 'front'],
+  args: [
+    'id',
+    'queue_name',
+    'status_prefix',
+    'unique_prefix',
+    'unique_ttl',
+    'errors_kept',
+    'error_bytes',
+    'front',
+  ],
   parts: [clock, announce, seconds, queueAgain, sound],
   body: `
 local q = queue(1)
-local held = redis.call('HMGET', job, 'status', 'origin')
+local held = redis.call('HMGET', job, 'status', 'origin', 'unique')
 if not held[1] then return { 'gone' } end
 if held[2] and held[2] ~= queue_name then return { 'elsewhere', held[2] } end
 local was = held[1]
@@ -29,6 +45,10 @@ redis.call('ZREM', q.failed, id)
 redis.call('ZREM', q.canceled, id)
 redis.pcall('SADD', all, q.list)
 redis.call('HDEL', job, 'recoveries', 'number_of_retries')
+-- where no other job of the same call came meanwhile, it stands for it again
+if held[3] and redis.pcall('GET', unique_prefix .. queue_name .. ':' .. held[3]) == id then
+  redis.call('EXPIRE', unique_prefix .. queue_name .. ':' .. held[3], unique_ttl)
+end
 queue_again(job, id, q.list, front == '1')
 -- who waits for it is told when it ends
 redis.call('PERSIST', job .. ':dependents')

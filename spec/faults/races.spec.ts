@@ -81,6 +81,7 @@ describe('cancel, delete, requeue and stop at the moment a run ends', () => {
         requeue: () => job.requeue(),
         stop: () => job.stop(),
         enqueue: () => Promise.resolve(),
+        unique: () => Promise.resolve(),
       }[verb];
       return act().then(
         () => 'ok',

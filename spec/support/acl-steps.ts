@@ -80,6 +80,14 @@ export const producerSteps: Steps = async walk => {
       expect((await own.refresh()).meta).toEqual({ seen: true });
     },
     async () => {
+      const unique = { unique: { on: 'args', else: 'replace' } } as const;
+      const one = await q.enqueue('f', [1], unique);
+      const two = await q.enqueue('f', [1], unique);
+      expect(await q.getJobIds()).toEqual([two.id]);
+      expect(await one.getStatus()).toBe('canceled');
+      expect(await look.exists('rq:canceled:q')).toBe(1);
+    },
+    async () => {
       await ended('own', 'finished');
       await q.enqueue('f', [], { jobId: 'own' });
       expect(await look.zcard('rq:finished:q')).toBe(0);
@@ -258,7 +266,8 @@ export const workerSteps: Steps = async walk => {
     },
     async () => {
       await list('kept', 'dropped', 'theirs', 'retried', 'released');
-      await put('dropped', { group_id: 'g' });
+      await put('dropped', { group_id: 'g', unique: 'call' });
+      await look.set('rq:unique:q:call', 'dropped');
       await look.sadd('rq:group:g', 'dropped');
       await put('retried', { retries_left: '1', ttl: '60' });
       await put('dependent', { status: 'deferred' });
@@ -267,7 +276,7 @@ export const workerSteps: Steps = async walk => {
       const failed = { status: 'failed', text: 'Error: no' } as const;
       const answers = await handIn({ ttl: -1 }, { ttl: 0 }, { stream: 'MQ==' }, failed, {});
       expect(answers).toEqual(['accepted', 'accepted', 'accepted', 'queued', 'accepted']);
-      expect(await look.exists('rq:job:dropped', 'rq:group:g')).toBe(0);
+      expect(await look.exists('rq:job:dropped', 'rq:group:g', 'rq:unique:q:call')).toBe(0);
       expect(await look.ttl('rq:job:theirs')).toBeGreaterThan(0);
       expect(await look.xlen('rq:results:theirs')).toBe(1);
       expect(await look.lrange('rq:queue:q', 0, -1)).toEqual(['retried', 'dependent']);

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 
 const PROGRAM = fileURLToPath(new URL('./producer.js', import.meta.url));
 
-export type Verb = 'enqueue' | 'cancel' | 'delete' | 'requeue' | 'stop';
+export type Verb = 'enqueue' | 'unique' | 'cancel' | 'delete' | 'requeue' | 'stop';
 
 export class ProducerProcess {
   readonly #child: ChildProcess;

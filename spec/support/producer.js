@@ -7,6 +7,11 @@ const q = new Queue('default', { connection: url });
 
 /** @param {string} verb @param {string} id */
 const call = async (verb, id) => {
+  if (verb === 'unique') {
+    const options = { jobId: id, resultTtl: -1, unique: /** @type {const} */ ({ on: 'args' }) };
+    await q.enqueue('ledger', [ledger, null, 0], options);
+    return 'ok';
+  }
   if (verb === 'enqueue') {
     await q.enqueue('ledger', [ledger, null, 0], { jobId: id, resultTtl: -1 });
     return 'ok';

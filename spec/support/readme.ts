@@ -32,9 +32,10 @@ export interface Section {
   readonly sessions: readonly (readonly Step[])[];
 }
 
-/** The text under a heading of the second level. */
-export function section(heading: string): Section {
-  const [, text = ''] = new RegExp(`^## ${heading}\\n([\\s\\S]*?)^## `, 'm').exec(README) ?? [];
+/** The text under a heading of the second level, or of the third. */
+export function section(heading: string, level: 2 | 3 = 2): Section {
+  const pattern = `^#{${level}} ${heading}\\n([\\s\\S]*?)^#{2,${level}} `;
+  const [, text = ''] = new RegExp(pattern, 'm').exec(README) ?? [];
   const blocks: readonly Block[] = [...text.matchAll(/^```(\w*)\n([\s\S]*?)^```$/gm)].map(
     ([, kind = '', body = '']) => ({ kind, text: body }),
   );

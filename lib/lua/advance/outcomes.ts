@@ -17,7 +17,7 @@ end
 local function finish(i, id, run, status, ttl, text, stream, seconds, announced_text, follows, shares)
   local key = job_prefix .. id
   -- the worker as well: Python's claim leaves our execution id in place
-  local fence = redis.pcall('HMGET', key, 'status', 'execution_id', 'worker_name')
+  local fence = redis.pcall('HMGET', key, 'status', 'execution_id', 'worker_name', 'unique')
   if fence.err then return 0 end
   if fence[2] ~= run or fence[3] ~= worker then
     -- a failure after which the job was retried left its mark among the errors
@@ -64,6 +64,11 @@ local function finish(i, id, run, status, ttl, text, stream, seconds, announced_
     end
     announce(names[i], id, again, worker)
     return 1
+  end
+  -- the next call of its kind may be queued; should this job be requeued, it counts again
+  local call = fence[4] and unique_prefix .. names[i] .. ':' .. fence[4]
+  if call and redis.pcall('GET', call) == id then
+    if ttl == 0 then redis.call('DEL', call) elseif ttl > 0 then redis.call('EXPIRE', call, ttl) end
   end
   if ttl == 0 then
     local group = redis.call('HGET', key, 'group_id')
