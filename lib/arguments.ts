@@ -27,13 +27,13 @@ type WithKwargs<O> = O & { readonly kwargs: Readonly<Record<string, unknown>> };
 
 /** What follows a function in a call of `enqueue`. */
 export type EnqueueRest<F> = F extends TaskFunction
-  ? RestOf<Parameters<F>>
+  ? RestOf<Parameters<F>, EnqueueOptions<ResultOf<F>>>
   : [args?: readonly unknown[], options?: EnqueueOptions];
-type RestOf<A extends unknown[], O = EnqueueOptions> = [] extends A
+type RestOf<A extends unknown[], O> = [] extends A
   ? [args?: Args<A>, options?: O] | [args: Args<AllButLast<A>>, options: WithKwargs<O>]
   : [args: Args<A>, options?: O] | [args: Args<AllButLast<A>>, options: WithKwargs<O>];
 /** What follows a pattern and a function in a call of `cron`. */
-export type CronRest<F extends TaskFunction> = RestOf<Parameters<F>, CronOptions>;
+export type CronRest<F extends TaskFunction> = RestOf<Parameters<F>, CronOptions<ResultOf<F>>>;
 
 /** A call of `enqueueMany` or `group`: a function or its name, its arguments, its options. */
 export type EnqueueCall<F> = readonly [fn: F, ...rest: EnqueueRest<F>];
@@ -70,11 +70,11 @@ type ResultOfStep<S> = S extends readonly [infer F extends TaskFunction, ...unkn
 /** What a step has to look like after one that gives `R`. */
 type StepAfter<S, R> = S extends readonly [infer F extends TaskFunction, ...unknown[]]
   ? unknown extends R
-    ? readonly [fn: F, ...rest: RestOf<AfterFirst<Parameters<F>>>]
+    ? readonly [fn: F, ...rest: RestOf<AfterFirst<Parameters<F>>, EnqueueOptions<ResultOf<F>>>]
     : Parameters<F> extends readonly [] // what it is given then, it does not see
-      ? readonly [fn: F, ...rest: RestOf<[]>]
+      ? readonly [fn: F, ...rest: RestOf<[], EnqueueOptions<ResultOf<F>>>]
       : [R] extends [Parameters<F>[0]]
-        ? readonly [fn: F, ...rest: RestOf<AfterFirst<Parameters<F>>>]
+        ? readonly [fn: F, ...rest: RestOf<AfterFirst<Parameters<F>>, EnqueueOptions<ResultOf<F>>>]
         : readonly [fn: (previous: R, ...rest: never[]) => unknown]
   : ChainStep;
 

@@ -13,7 +13,7 @@ import { isObject } from './record.ts';
 export type Missed = 'once' | 'skip';
 
 /** How the jobs of a cron are queued, and when. */
-export interface CronOptions extends Omit<EnqueueOptions, 'jobId' | 'dependsOn' | 'unique'> {
+export interface CronOptions<R = unknown> extends Omit<EnqueueOptions<R>, 'jobId' | 'dependsOn' | 'unique'> {
   /** Its name on its queue: without spaces, 200 characters at most. The function's by default. */
   readonly name?: string;
   /** The time zone that the pattern is of, such as `Europe/Berlin`. `UTC` by default, wherever the caller is. */

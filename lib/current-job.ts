@@ -17,7 +17,7 @@ export class CurrentJob extends Job {
 
   /**
    * Aborted when the job is to end early; its `reason` says why: a `JobTimeoutError`, `StopRequestedError`,
-   * `ShutdownError` or `LeaseLostError`. Hand it to `fetch`, timers and whatever else takes a signal.
+   * `ShutdownError` or `LeaseLostError`; in a callback a `CallbackTimeoutError`. Hand it to `fetch`, timers and whatever else takes a signal.
    */
   get signal(): AbortSignal {
     return this.#run.signal;
@@ -35,7 +35,7 @@ class StartedFields implements Fields {
   get(name: string): Buffer | string | undefined {
     switch (name) {
       case 'status':
-        return 'started';
+        return this.#run.ended?.status ?? 'started';
       case 'started_at':
         return this.#run.startedAt;
       case 'worker_name':
@@ -49,6 +49,15 @@ class StartedFields implements Fields {
 }
 
 const jobs: WeakMap<Run, CurrentJob> = new WeakMap();
+
+/** A job as its callback gets it, which runs as `after`: with the `meta` that the job's function left. */
+export function jobAfter(run: Run, after: Run): CurrentJob {
+  const job = new CurrentJob(after);
+  const before = jobs.get(run);
+  if (before !== undefined) job.meta = before.meta;
+  jobs.set(after, job);
+  return job;
+}
 
 /** The job whose function is calling, however deep in asynchronous calls; `undefined` outside of one. */
 export function getCurrentJob(): CurrentJob | undefined {

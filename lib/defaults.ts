@@ -7,6 +7,8 @@ export const RESULT_TTL = 500;
 /** How long a failed, stopped or canceled job is kept. RQ keeps it a year; failures that fill Redis are an old complaint. */
 export const FAILURE_TTL: number = 30 * 24 * 3600;
 
+/** How long a callback may take: RQ's `CALLBACK_TIMEOUT`. */
+export const CALLBACK_TIMEOUT = 60;
 /** How long a unique call's key is kept that nobody asks for; whether its job has ended is looked at each time. */
 export const UNIQUE_TTL: number = 30 * 24 * 3600;
 

@@ -222,6 +222,15 @@ export class JobTimeoutError extends JobError {
   }
 }
 
+/** A job's callback took too long, by its own timeout or for a worker that stops. Also the reason of its `signal`. */
+export class CallbackTimeoutError extends JobError {
+  constructor(jobId: string, name: string, seconds?: number) {
+    const what =
+      seconds === undefined ? 'was not over when the worker stopped' : `exceeded its timeout of ${seconds} s`;
+    super('RQ_CALLBACK_TIMEOUT', jobId, `Callback ${name} of job ${jobId} ${what}`);
+  }
+}
+
 /**
  * The job ran longer than its `softTimeout`: the reason with which its `signal` is aborted while there is time left to
  * clean up, or to give back what there is. The run itself goes on until its `timeout`.

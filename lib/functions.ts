@@ -1,4 +1,5 @@
 /** Names for functions: what a job calls is registered under a name, never imported by one. */
+import { callbackPlan } from './callback.ts';
 import { ENQUEUE_OPTIONS, checkEnqueueOptions, objectJson, type EnqueueOptions } from './enqueue-options.ts';
 import { checkName, checkOptions, quote } from './options.ts';
 
@@ -10,7 +11,7 @@ export type TaskFunction = (...args: any[]) => unknown;
 export type FunctionTable = ReadonlyMap<string, TaskFunction>;
 
 /** How a function is queued unless a call says otherwise. */
-export interface TaskOptions extends Omit<EnqueueOptions, 'jobId' | 'kwargs' | 'dependsOn'> {
+export interface TaskOptions<R = unknown> extends Omit<EnqueueOptions<R>, 'jobId' | 'kwargs' | 'dependsOn'> {
   /** The name that jobs call the function by: stable where a bundler renames. The function's own by default. */
   readonly name?: string;
   /** Name of the queue that `delay` uses; `default` by default. */
@@ -40,6 +41,7 @@ export function setTaskOptions(fn: TaskFunction, options: TaskOptions): void {
   if (name !== undefined) checkFunctionName(name);
   if (queue !== undefined) checkName(queue, 'queue name');
   checkEnqueueOptions(rest);
+  callbackPlan(rest, functionName);
   if (rest.meta !== undefined) objectJson(rest.meta, 'meta');
   TASKS.set(fn, options);
 }

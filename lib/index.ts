@@ -10,6 +10,7 @@ export type {
   EnqueueRest,
   ResultOf,
 } from './arguments.ts';
+export type { Callback, CallbackOption, CallbackOptions } from './callback.ts';
 export type { ConnectionOption } from './connection.ts';
 export { CurrentJob, getCurrentJob } from './current-job.ts';
 export type { CronEntry, CronJob, CronOptions } from './cron.ts';
@@ -41,7 +42,7 @@ export type { UniqueOptions } from './unique.ts';
 export { VERSION } from './version.ts';
 export { loadCrons } from './worker/load-crons.ts';
 export { loadFunctions } from './worker/load.ts';
-export type { JobEndEvent, JobEvent, JobFailedEvent, WorkerEvents } from './worker/events.ts';
+export type { FailedCallback, JobEndEvent, JobEvent, JobFailedEvent, WorkerEvents } from './worker/events.ts';
 export type { Logger } from './worker/log.ts';
 export { Worker } from './worker/worker.ts';
 export type { WorkerOptions } from './worker/settings.ts';

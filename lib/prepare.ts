@@ -1,6 +1,7 @@
 /** One call, made into the job that is stored for it. */
 import { randomFillSync, randomUUID } from 'node:crypto';
 import { v7 as uuid } from 'uuid';
+import { callbackPlan } from './callback.ts';
 import { dependencyPlan } from './dependency.ts';
 import { storedDuration, storedTtl } from './duration.ts';
 import {
@@ -11,6 +12,7 @@ import {
   type EnqueueOptions,
   type QueueDefaults,
 } from './enqueue-options.ts';
+import { functionName, type FunctionTable } from './functions.ts';
 import { describeCall, toJson, type Json } from './json.ts';
 import { plainJob, type NewJob } from './new-job.ts';
 import { quote } from './options.ts';
@@ -24,6 +26,8 @@ import { callHash, isOfCall, uniquePlan } from './unique.ts';
 export interface Prepared {
   readonly job: NewJob;
   readonly call: CallRecord;
+  /** Its callbacks by their names, as far as they were given as functions. */
+  readonly callbacks?: FunctionTable;
 }
 
 const NO_KWARGS: Readonly<Record<string, Json>> = {};
@@ -107,6 +111,8 @@ function withOptions(
     if (atFront || plan?.atFront === true) settings.push('enqueue_at_front', '1');
     if (references.count > 0) settings.push('takes_results', '1');
   }
+  const callbacks = callbackPlan(options, functionName);
+  if (callbacks !== undefined) settings.push('callbacks', callbacks.field);
   const unique = uniquePlan(options.unique, jobId);
   return {
     job: {
@@ -120,6 +126,7 @@ function withOptions(
       call: isOfCall(unique) ? callHash(data, references.ids) : '',
     },
     call: { functionName: name, args, kwargs },
+    ...(callbacks === undefined ? {} : { callbacks: callbacks.functions }),
   };
 }
 

@@ -269,7 +269,7 @@ export class Queue implements AsyncDisposable {
   }
 
   /** Gives a function its defaults, and a `delay` that puts calls of it on this queue. */
-  task<F extends TaskFunction>(fn: F, options: TaskOptions = {}): Task<F> {
+  task<F extends TaskFunction>(fn: F, options: TaskOptions<ResultOf<F>> = {}): Task<F> {
     setTaskOptions(fn, { ...options, queue: this.name });
     return withDelay(fn, (called, args) => this.enqueue(called, args));
   }

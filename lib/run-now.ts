@@ -1,12 +1,13 @@
 /** Runs a job at once where it is enqueued, as a worker of its own would: for queues with `isAsync: false`. */
 import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
+import { callbackOf } from './callback-run.ts';
 import { LEASE, WATCH_MS } from './defaults.ts';
-import type { TaskFunction } from './functions.ts';
+import type { FunctionTable, TaskFunction } from './functions.ts';
 import type { QueueKeys } from './keys.ts';
-import type { NewJob } from './new-job.ts';
+import { messageOf } from './options.ts';
 import type { Ended, Outcome } from './outcome.ts';
-import type { CallRecord } from './record.ts';
+import type { Prepared } from './prepare.ts';
 import { Run } from './run.ts';
 import type { Enqueued, Store } from './store.ts';
 import { WorkerStore, type Report } from './worker-store.ts';
@@ -20,7 +21,7 @@ export async function runNow(
   redis: Redis,
   store: Store,
   queue: QueueKeys,
-  { job, call }: { readonly job: NewJob; readonly call: CallRecord },
+  { job, call, callbacks = new Map() as FunctionTable }: Prepared,
   fn: TaskFunction,
 ): Promise<Ended['status'] | Exclude<Enqueued, string> | undefined> {
   const name = randomUUID().replaceAll('-', '');
@@ -47,12 +48,16 @@ export async function runNow(
       () => void Promise.all([alive(), worker.renew(redis, [started])]).catch(() => {}),
       (LEASE * 1000) / 3,
     );
-    const table = new Map([[call.functionName, fn]]);
+    const table = new Map([...callbacks, [call.functionName, fn]]);
     const ended = await new Promise<Outcome>(resolve => taken.perform(table, {}, resolve));
     if (typeof ended === 'string') return undefined;
     const handIns = [{ ...started, ended, seconds: taken.seconds }];
     const { answers } = await worker.advance(redis, { ...request, want: 0, handIns });
-    return answers[0] === 'accepted' ? ended.status : undefined;
+    if (answers[0] !== 'accepted') return undefined;
+    await callbackOf(taken, ended)
+      ?.call(table)
+      .catch((error: unknown) => process.emitWarning(`Job ${job.id}: ${messageOf(error)}`));
+    return ended.status;
   } finally {
     clearInterval(renewals);
     await worker.unregister(redis).finally(() => clearInterval(watchdog));

@@ -3,6 +3,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { deflateSync } from 'node:zlib';
 import { FAILURE_TTL, GRACE, PUBLISH_LIMIT, RESULT_LIMIT, RESULT_TTL, TIMEOUT } from './defaults.ts';
 import {
+  type CallbackTimeoutError,
   ConnectionError,
   DependencyFailedError,
   FunctionNotRegisteredError,
@@ -38,7 +39,12 @@ import type { Store } from './store.ts';
 
 /** What ends a run early, as the `reason` of its signal. */
 export type AbortReason =
-  JobSoftTimeoutError | JobTimeoutError | StopRequestedError | ShutdownError | LeaseLostError;
+  | JobSoftTimeoutError
+  | JobTimeoutError
+  | StopRequestedError
+  | ShutdownError
+  | LeaseLostError
+  | CallbackTimeoutError;
 
 export interface RunOptions {
   /** Seconds that a result is kept whose job does not say. */
@@ -67,6 +73,11 @@ const current: AsyncLocalStorage<Run> = (shared[SHARED] ??= new AsyncLocalStorag
 /** The run that the calling code belongs to, however deep in asynchronous calls. */
 export function currentRun(): Run | undefined {
   return current.getStore();
+}
+
+/** Calls a function so that it, and what it calls, belongs to a run. */
+export function withinRun(run: Run, fn: TaskFunction, args: readonly unknown[]): unknown {
+  return current.run(run, fn, ...args);
 }
 
 export class Run {
@@ -226,7 +237,7 @@ export class Run {
   #start(fn: TaskFunction, call: CallRecord): void {
     try {
       const kwargs = Object.keys(call.kwargs).length > 0 ? [call.kwargs] : [];
-      const value = current.run(this, fn, ...call.args, ...kwargs);
+      const value = withinRun(this, fn, [...call.args, ...kwargs]);
       if (isThenable(value)) value.then(this.#returned, this.#threw);
       else this.#returned(value);
     } catch (error) {

@@ -30,6 +30,7 @@ const OF_A_JOB: readonly [name: string, code: string, error: errors.JobError][] 
     new errors.FunctionNotRegisteredError(ID, 'f', ['add', 'sum']),
   ],
   ['JobTimeoutError', 'RQ_JOB_TIMEOUT', new errors.JobTimeoutError(ID, 5)],
+  ['CallbackTimeoutError', 'RQ_CALLBACK_TIMEOUT', new errors.CallbackTimeoutError(ID, 'told', 5)],
   ['JobSoftTimeoutError', 'RQ_JOB_SOFT_TIMEOUT', new errors.JobSoftTimeoutError(ID, 5)],
   ['StopRequestedError', 'RQ_STOP_REQUESTED', new errors.StopRequestedError(ID)],
   ['ShutdownError', 'RQ_SHUTDOWN', new errors.ShutdownError(ID)],

@@ -15,6 +15,7 @@ async function readPackage(): Promise<Package> {
 describe('the public names', () => {
   it('are exactly these', () => {
     expect(Object.keys(index).toSorted()).toEqual([
+      'CallbackTimeoutError',
       'ConnectionError',
       'CurrentJob',
       'DependencyCycleError',

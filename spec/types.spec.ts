@@ -229,6 +229,40 @@ describe('task', () => {
   });
 });
 
+describe('callbacks', () => {
+  it('are given what the function gives', () => {
+    const good = () => q.enqueue(sum, [[1]], { onSuccess: (_: CurrentJob, result: number) => result });
+    const fewer = () =>
+      q.enqueue(later, ['1'], { onSuccess: { fn: (given: Job) => given.id, timeout: '5s' } });
+    const nulls = () => q.enqueue(nothing, [], { onSuccess: (_: Job, result: null) => result });
+    const error = () =>
+      q.enqueue(sum, [[1]], { onFailure: (_: CurrentJob, thrown: Error) => thrown.message });
+    const tasked = () => task(later, { onSuccess: (_: CurrentJob, result: { id: string }) => result.id });
+    const named = () => q.enqueue('http.get', [], { onSuccess: (_: CurrentJob, result: string) => result });
+    expectTypeOf([good, fewer, nulls, error, tasked, named]).toBeArray();
+  });
+
+  it('refuse what takes another result', () => {
+    // @ts-expect-error: a number is given
+    const wrong = () => q.enqueue(sum, [[1]], { onSuccess: (_: CurrentJob, result: string) => result });
+    // @ts-expect-error: a number is given
+    const within = () => q.enqueue(sum, [[1]], { onSuccess: { fn: (_: Job, result: Date) => result } });
+    // @ts-expect-error: an id is given
+    const tasked = () => task(later, { onSuccess: (_: CurrentJob, result: number) => result });
+    // @ts-expect-error: a job comes first
+    const first = () => q.enqueue(sum, [[1]], { onStopped: (n: number) => n });
+    expectTypeOf([wrong, within, tasked, first]).toBeArray();
+  });
+
+  it('leave options that are declared by themselves usable for any function', () => {
+    const options: EnqueueOptions = { timeout: 5, onFailure: 'told' };
+    const call = () => q.enqueue(sum, [[1]], options);
+    const many = () =>
+      q.enqueueMany([[later, ['1'], { ...options, onSuccess: (_: Job, r: { id: string }) => r }]]);
+    expectTypeOf([call, many]).toBeArray();
+  });
+});
+
 describe('Job', () => {
   it('gives the value, or undefined while it has not ended', () => {
     expectTypeOf<Job<number>['result']>().toEqualTypeOf<Promise<number | undefined>>();

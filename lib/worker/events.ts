@@ -1,4 +1,5 @@
 /** What a worker tells those who listen. */
+import type { CallbackOption } from '../callback.ts';
 import type { CronJob } from '../cron.ts';
 import { textOf } from '../record.ts';
 import type { Run } from '../run.ts';
@@ -27,6 +28,14 @@ export interface JobFailedEvent extends JobEndEvent {
   readonly text: string;
 }
 
+/** A callback that threw, took too long, or is not registered. */
+export interface FailedCallback {
+  readonly option: CallbackOption;
+  /** The name its function was to be called by. */
+  readonly name: string;
+  readonly error: unknown;
+}
+
 /** Events of a `Worker`, with what their listeners are called with. */
 export interface WorkerEvents {
   /** Redis can't be reached; the worker goes on trying. */
@@ -46,6 +55,8 @@ export interface WorkerEvents {
   /** It failed, and is queued again now, or scheduled for a later time. */
   jobRetried: [job: JobFailedEvent, when: 'queued' | 'scheduled'];
   jobStopped: [job: JobEndEvent];
+  /** One of its callbacks failed: the job is what it was. */
+  callbackFailed: [job: JobEvent, callback: FailedCallback];
   /** It went back to the front of its queue, because the worker stops. */
   jobReturned: [job: JobEvent];
   /** This run is not the job's any more: what it came to was not kept. */

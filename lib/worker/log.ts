@@ -67,6 +67,14 @@ export function logTo(worker: Source, logger: Logger, descriptions: boolean): vo
       logger.warn({ ...of(job), duration_ms: Math.round(job.seconds * 1000), err }, title(job, text));
     })
     .on('jobStopped', job => logger.info(of(job), title(job, 'Job stopped')))
+    .on('callbackFailed', (job, { option, name, error }) => {
+      const err = {
+        type: nameOf(error),
+        message: messageOf(error),
+        stack: error instanceof Error ? error.stack : undefined,
+      };
+      logger.error({ ...of(job), err }, title(job, `${option} ${quote(name)} failed: ${messageOf(error)}`));
+    })
     .on('jobReturned', job => logger.info(of(job), title(job, 'Job given back to the front of the queue')))
     .on('jobLost', job =>
       logger.warn(of(job), title(job, 'This run is not the job’s any more, its outcome was dropped')),

@@ -13,6 +13,7 @@ import { refusalOf, refused, saidBy } from '../refusal.ts';
 import type { Run } from '../run.ts';
 import { Store } from '../store.ts';
 import { WorkerStore } from '../worker-store.ts';
+import { Callbacks } from './callbacks.ts';
 import { checkRedis } from './checks.ts';
 import { Commands } from './command.ts';
 import { RunEvent, type WorkerEvents } from './events.ts';
@@ -60,6 +61,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
   #working: Promise<void> | undefined;
   #stopping: 'warm' | 'cold' | undefined;
   #over = false;
+  readonly #callbacks: Callbacks;
   #loop: Loop | undefined;
   #links: Link[] = [];
   #movedAt = -Infinity;
@@ -74,6 +76,9 @@ export class Worker extends EventEmitter<WorkerEvents> {
     this.queues = names;
     this.#keys = new Keys(this.#settings.prefix);
     this.#link = Link.own(connection, { persistent: true });
+    this.#callbacks = new Callbacks(this.#settings.functions, (run, { option, name: callback }, error) => {
+      this.emit('callbackFailed', new RunEvent(run), { option, name: callback, error });
+    });
     if (logger !== undefined) logTo(this, logger, logDescriptions);
   }
 
@@ -119,8 +124,12 @@ export class Worker extends EventEmitter<WorkerEvents> {
   }
 
   async #drain(loop: Loop, kind: 'warm' | 'cold'): Promise<void> {
-    if (kind === 'cold') loop.giveUp(true);
-    else setTimeout(() => loop.giveUp(false), timerMs(this.#settings.shutdownTimeout)).unref();
+    const giveUp = (): void => {
+      loop.giveUp(kind === 'cold');
+      this.#callbacks.leave();
+    };
+    if (kind === 'cold') giveUp();
+    else setTimeout(giveUp, timerMs(this.#settings.shutdownTimeout)).unref();
     void loop.drain();
     // a Redis that answers lets the loop end by itself; for one that does not there is a limit
     let since = performance.now();
@@ -192,6 +201,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       this.#loop = loop;
       loop.start();
       await loop.finished;
+      await this.#callbacks.settled();
     } finally {
       await Promise.race([janitor.stop().then(() => heartbeat.stop()), pause(SIGN_OFF_MS)]);
       commands.stop();
@@ -259,6 +269,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
       ended: run => {
         heartbeat.count(run.ended.status === 'finished', run.seconds);
         this.#tell(ENDS[run.ended.status], run);
+        this.#callbacks.ended(run);
       },
       retried: (run, when) => {
         heartbeat.count(false, run.seconds);

@@ -102,3 +102,30 @@ describe.each(VERSIONS)('Callbacks that Python RQ %s wrote', version => {
     expect(await noted()).toEqual([id]);
   });
 });
+
+describe.each(VERSIONS)('Callbacks of ours, with a worker of Python RQ %s', version => {
+  const { redis, q, workAs } = useBoth(version);
+
+  it('are left alone, and the job ends as it would', async () => {
+    const options = { onSuccess: 'told', onFailure: 'told', onStopped: 'told' };
+    const [good, bad] = await q.enqueueMany([
+      ['tasks.add', [1, 2], options],
+      ['tasks.fail', ['no'], options],
+    ]);
+    await workAs('Python');
+    expect(await good.result).toBe(3);
+    expect(await bad.getStatus()).toBe('failed');
+    for (const { id } of [good, bad]) {
+      expect(JSON.parse((await redis.client.hget(`rq:job:${id}`, 'callbacks')) ?? '')).toMatchObject({
+        success: { name: 'told', timeout: 60 },
+      });
+      const names = await redis.client.hmget(
+        `rq:job:${id}`,
+        'success_callback_name',
+        'failure_callback_name',
+      );
+      // RQ writes them empty where it saves a job
+      expect(names.filter(Boolean)).toEqual([]);
+    }
+  });
+});

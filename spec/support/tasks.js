@@ -67,6 +67,17 @@ export const whoAmI = async () => {
   return { same: getCurrentJob() === job, id: job?.id, origin: job?.origin, meta: job?.meta };
 };
 
+/**
+ * A callback: appends a line to the file that the job's meta names.
+ * @param {import('rq-node').CurrentJob} job @param {unknown} what
+ */
+export const told = (job, what) => {
+  appendFileSync(String(job.meta['file']), `${job.id} ${getCurrentJob()?.status} ${JSON.stringify(what)}\n`);
+};
+
+/** Ends the process. */
+export const dies = () => process.abort();
+
 /** @param {Record<string, unknown>} more */
 export const addMeta = async more => {
   const job = getCurrentJob();
