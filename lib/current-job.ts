@@ -1,5 +1,7 @@
 /** The job that the calling code runs for. */
+import { objectJson } from './enqueue-options.ts';
 import { Job } from './job.ts';
+import type { Progress } from './progress.ts';
 import type { Fields } from './record.ts';
 import { currentRun, type Run } from './run.ts';
 
@@ -21,6 +23,26 @@ export class CurrentJob extends Job {
    */
   get signal(): AbortSignal {
     return this.#run.signal;
+  }
+
+  /**
+   * Says how far the job is, from 0 to 1, and in words (cut to 1,000 characters): kept in Redis, and told in `statuses()`.
+   * Four times a second at most; the last one is sent in any case. What can't be sent is logged, and is no error of
+   * the job's. Without a value, what was said last.
+   * @throws {RangeError} for a value that is not from 0 to 1.
+   */
+  override progress(): Progress | undefined;
+  override progress(value: number, text?: string): void;
+  override progress(...said: [value?: number, text?: string]): unknown {
+    const { reporter } = this.#run;
+    if (said.length === 0) return reporter.last ?? super.progress();
+    reporter.report(said[0] as number, said[1]);
+    return undefined;
+  }
+
+  /** Writes `meta`, and tells it in `statuses()`. @throws {NoSuchJobError} where the job is gone; {TypeError} where it is not JSON. */
+  override async saveMeta(): Promise<void> {
+    await this.#run.store.saveMeta(this.id, objectJson(this.meta, 'meta'), this.#run);
   }
 }
 

@@ -7,6 +7,11 @@ export const RESULT_TTL = 500;
 /** How long a failed, stopped or canceled job is kept. RQ keeps it a year; failures that fill Redis are an old complaint. */
 export const FAILURE_TTL: number = 30 * 24 * 3600;
 
+/** Milliseconds between two writes of a run's progress, and the most that its end waits for the last one. */
+export const PROGRESS_MS = 250;
+export const PROGRESS_FLUSH_MS = 1_000;
+/** Characters that the text of a progress is cut to. */
+export const PROGRESS_TEXT = 1_000;
 /** How long a callback may take: RQ's `CALLBACK_TIMEOUT`. */
 export const CALLBACK_TIMEOUT = 60;
 /** How long a unique call's key is kept that nobody asks for; whether its job has ended is looked at each time. */

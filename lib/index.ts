@@ -28,6 +28,7 @@ export type { EmptyOptions, QueueOptions } from './queue.ts';
 export type { Rate } from './rate.ts';
 export type { Reference } from './reference.ts';
 export type { RepeatOptions } from './repeat-plan.ts';
+export type { Progress } from './progress.ts';
 export type { JobStatus } from './record.ts';
 export type { JobResult } from './results.ts';
 export { NonRetryableError, Retry } from './retry.ts';

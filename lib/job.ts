@@ -12,6 +12,7 @@ import {
   WaitTimeoutError,
 } from './errors.ts';
 import { checkFlag, checkOptions, quote } from './options.ts';
+import { parseProgress, type Progress } from './progress.ts';
 import {
   callOf,
   metaOf,
@@ -104,6 +105,10 @@ export class Job<T = unknown> implements Reference {
   }
   set meta(meta: Record<string, unknown>) {
     this.#meta = meta;
+  }
+  /** What its function said of its progress in its last run, as it was when this handle was last refreshed. */
+  progress(): Progress | undefined {
+    return parseProgress(textOf(this.#fields, 'progress'));
   }
   get createdAt(): Date | undefined {
     return timeOf(this.#fields, 'created_at');
@@ -240,7 +245,10 @@ export class Job<T = unknown> implements Reference {
     return resultsOf(this.id, kept.hash, kept.entries);
   }
 
-  /** The job's status messages: first how it stands, then each change, until it has ended or is gone. */
+  /**
+   * The job's status messages: first how it stands, then each change, and each progress and `saveMeta()` of its function,
+   * until it has ended or is gone.
+   */
   async *statuses(): AsyncGenerator<StatusMessage, void, undefined> {
     using watch = this.#watch();
     let last: JobStatus | undefined;
@@ -255,7 +263,8 @@ export class Job<T = unknown> implements Reference {
           state.result === undefined ? base : { ...base, result: JSON.parse(state.result) as unknown };
       }
       this.#status = message.status;
-      if (message.status !== last) yield message;
+      if (message.status !== last || message.progress !== undefined || message.meta !== undefined)
+        yield message;
       last = message.status;
       if (ENDED.has(message.status)) return;
     }

@@ -20,6 +20,7 @@ import type { FunctionTable, TaskFunction } from './functions.ts';
 import { toJson } from './json.ts';
 import { isJobId, messageOf, quote } from './options.ts';
 import type { Ended, Outcome, RunRef } from './outcome.ts';
+import { Reporter } from './progress.ts';
 import {
   STATUSES,
   callOf,
@@ -51,6 +52,8 @@ export interface RunOptions {
   readonly resultTtl?: number;
   /** Seconds that a function may go on after its signal was aborted. */
   readonly grace?: number;
+  /** Is told what went wrong without harm to the run. */
+  readonly warn?: (text: string) => unknown;
 }
 
 /** A job that was started, with its fields as they were before. */
@@ -109,6 +112,7 @@ export class Run {
   #options: RunOptions = {};
   #timeout = -1;
   #softTimeout = -1;
+  #reporter: Reporter | undefined;
   #done: ((outcome: Outcome) => void) | undefined;
   #graceTimer: NodeJS.Timeout | undefined;
 
@@ -135,6 +139,18 @@ export class Run {
       if (this.#reason !== undefined) this.#controller.abort(this.#reason);
     }
     return this.#controller.signal;
+  }
+
+  /** Takes what the function says of its progress; made when it first does. */
+  get reporter(): Reporter {
+    let told = false;
+    return (this.#reporter ??= new Reporter(
+      json => this.store.saveProgress(this.jobId, json, this),
+      error => {
+        if (!told) this.#options.warn?.(`Progress of job ${this.jobId} is not stored: ${messageOf(error)}`);
+        told = true;
+      },
+    ));
   }
 
   /** Why the run is to end early, once it is. */
@@ -255,7 +271,14 @@ export class Run {
     this.#done = undefined;
     this.seconds = (performance.now() - this.began) / 1000;
     clearTimeout(this.#graceTimer);
-    done?.(outcome);
+    if (typeof outcome === 'string') this.#reporter?.drop();
+    const last = this.#reporter?.flush();
+    const end = async (): Promise<void> => {
+      await last;
+      done?.(outcome);
+    };
+    if (last === undefined) done?.(outcome);
+    else void end();
   }
 
   /** Nothing of it has begun: where Redis is away, it is run again. */

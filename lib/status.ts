@@ -2,7 +2,8 @@
 import type { Link } from './connection.ts';
 import { WAIT_RECHECK_MS } from './defaults.ts';
 import type { Keys } from './keys.ts';
-import type { JobStatus } from './record.ts';
+import { toProgress, type Progress } from './progress.ts';
+import { isObject, type JobStatus } from './record.ts';
 
 /** Milliseconds until channels that nobody listens to any more are left, and the most that are kept till then. */
 const DROP_MS = 200;
@@ -18,6 +19,9 @@ export interface StatusMessage {
   readonly at: Date;
   /** The result, where the job finished and it is not too long to be sent. */
   readonly result?: unknown;
+  /** What the job's function said of its progress, or saved as its meta, while it runs. */
+  readonly progress?: Progress;
+  readonly meta?: Readonly<Record<string, unknown>>;
 }
 
 /** Is called with each message, and with `undefined` when messages may have been missed. */
@@ -116,6 +120,7 @@ export class StatusFeed {
 function parse(text: string): StatusMessage | undefined {
   try {
     const { job_id, status, queue, worker, at, ...rest } = JSON.parse(text) as Record<string, unknown>;
+    const progress = toProgress(rest['progress']);
     return {
       jobId: String(job_id),
       status: String(status) as JobStatus,
@@ -123,6 +128,8 @@ function parse(text: string): StatusMessage | undefined {
       worker: String(worker),
       at: new Date(String(at)),
       ...('result' in rest ? { result: rest['result'] } : {}),
+      ...(progress === undefined ? {} : { progress }),
+      ...(isObject(rest['meta']) ? { meta: rest['meta'] } : {}),
     };
   } catch {
     // somebody else's message: the listener looks for itself

@@ -8,6 +8,7 @@ import {
   ERRORS_KEPT,
   ERROR_BYTES,
   FAILURE_TTL,
+  PUBLISH_LIMIT,
   UNIQUE_TTL,
 } from './defaults.ts';
 import {
@@ -33,6 +34,7 @@ import { requestStop } from './lua/request-stop.ts';
 import { requeue } from './lua/requeue.ts';
 import { reschedule } from './lua/reschedule.ts';
 import { saveMeta } from './lua/save-meta.ts';
+import { saveProgress } from './lua/save-progress.ts';
 import type { Fields, JobStatus } from './record.ts';
 import { errorTextOf, toFields } from './record.ts';
 import type { StreamEntry } from './results.ts';
@@ -69,6 +71,13 @@ export interface StopRequest {
 
 /** How a job was enqueued; or, of a unique call, the job that is there instead, and how that stands. */
 export type Enqueued = JobStatus | { readonly id: string; readonly status: JobStatus | 'gone' };
+
+/** A run, for what its function writes while it goes on. */
+export interface OfRun {
+  readonly queue: string;
+  readonly worker: string;
+  readonly executionId: string;
+}
 
 /** What the enqueue script answers, from 1. */
 const ENQUEUED: readonly JobStatus[] = ['queued', 'deferred', 'scheduled'];
@@ -401,11 +410,26 @@ export class Store {
     );
   }
 
-  /** @throws {NoSuchJobError} where the job is gone. */
-  async saveMeta(id: string, meta: string): Promise<void> {
-    const call = { keys: { job: this.keys.job(id) }, args: { meta } };
+  /** Tells those who listen as well, where the job's own function writes it. @throws {NoSuchJobError} where the job is gone. */
+  async saveMeta(id: string, meta: string, run?: OfRun): Promise<void> {
+    const published = run !== undefined && meta.length <= PUBLISH_LIMIT ? '1' : '0';
+    const call = { keys: { job: this.keys.job(id) }, args: { ...this.#ofRun(id, run), meta, published } };
     const saved = await this.#sender.send('save meta', 'repeatable', redis => saveMeta.run(redis, call));
     if (Number(saved) === 0) throw new NoSuchJobError(id);
+  }
+
+  /** Keeps how far a run is, and tells those who listen; passes over a run that is not the job's any more. */
+  async saveProgress(id: string, progress: string, run: OfRun): Promise<void> {
+    const call = { keys: { job: this.keys.job(id) }, args: { ...this.#ofRun(id, run), progress } };
+    await this.#sender.send('save progress', 'repeatable', redis => saveProgress.run(redis, call));
+  }
+
+  #ofRun(
+    id: string,
+    run: OfRun = { queue: '', worker: '', executionId: '' },
+  ): Record<'id' | 'queue_name' | 'worker' | 'run' | 'status_prefix', string> {
+    const { queue, worker, executionId } = run;
+    return { id, queue_name: queue, worker, run: executionId, status_prefix: this.keys.statusPrefix };
   }
 
   /** Asks the worker of a job's run to end it. */

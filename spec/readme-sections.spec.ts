@@ -6,7 +6,7 @@ import { Reader, section } from './support/readme.ts';
 const redis = useRedis();
 
 describe('README', () => {
-  it.each(['Unique jobs', 'Callbacks'])('%s prints what it says', async heading => {
+  it.each(['Unique jobs', 'Callbacks', 'Progress'])('%s prints what it says', async heading => {
     const { files, sessions } = section(heading, 3);
     const reader = await Reader.start(redis.url);
     try {

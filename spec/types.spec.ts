@@ -8,6 +8,7 @@ import {
   type Job,
   type JobStatus,
   type Json,
+  type Progress,
   type Queue,
   type Worker,
   type getCurrentJob,
@@ -300,6 +301,21 @@ describe('Job', () => {
       job.status = 'queued';
     };
     expectTypeOf(set).toBeFunction();
+  });
+});
+
+describe('progress', () => {
+  it('is said in a function, and read from a handle', () => {
+    expectTypeOf<Job['progress']>().returns.toEqualTypeOf<Progress | undefined>();
+    const say = (own: CurrentJob) => own.progress(0.5, 'half');
+    expectTypeOf(say).returns.toEqualTypeOf<void>();
+    const read = (own: CurrentJob) => own.progress();
+    expectTypeOf(read).returns.toEqualTypeOf<Progress | undefined>();
+    // @ts-expect-error: a handle only reads
+    const wrong = () => job.progress(0.5);
+    // @ts-expect-error: a number comes first
+    const text = (own: CurrentJob) => own.progress('half');
+    expectTypeOf([wrong, text]).toBeArray();
   });
 });
 

@@ -132,7 +132,8 @@ local function live(key)
 end
 local function queue_again(key, id, list, at_front)
   remember_error(key)
-  redis.call('HDEL', key, 'result', 'exc_info', 'execution_id', 'started_at', 'ended_at', 'worker_name', 'stop_requested')
+  redis.call('HDEL', key, 'result', 'exc_info', 'execution_id', 'started_at', 'ended_at', 'worker_name', 'stop_requested',
+    'progress')
   redis.call('HSET', key, 'status', 'queued', 'enqueued_at', timestamp())
   redis.call(at_front and 'LPUSH' or 'RPUSH', list, id)
   live(key)
@@ -151,7 +152,7 @@ local function run_again(key, id, list, scheduled, interval, at_front)
     return 'queued'
   end
   remember_error(key)
-  redis.call('HDEL', key, 'result', 'exc_info', 'execution_id', 'stop_requested')
+  redis.call('HDEL', key, 'result', 'exc_info', 'execution_id', 'stop_requested', 'progress')
   redis.call('HSET', key, 'status', 'scheduled')
   live(key)
   redis.call('ZADD', scheduled, string.format('%d', math.floor(now + interval)), id)
@@ -190,4 +191,18 @@ local function retry(key, id, list, scheduled)
   if interval > 0 and type(redis.pcall('ZCARD', scheduled)) == 'table' then return nil end
   redis.call('HSET', key, 'retries_left', string.format('%d', left - 1))
   return run_again(key, id, list, scheduled, interval, plan[3] == '1')
+end`;
+
+/**
+ * `runs()`: whether a run is the job's present one, and goes on; `tell(more)` publishes a message about it, with fields of JSON more.
+ * Needs \`clock\`, the key \`job\` and the arguments \`id\`, \`queue_name\`, \`worker\`, \`run\`, \`status_prefix\`.
+ */
+export const running = `
+local function runs()
+  local held = redis.call('HMGET', job, 'status', 'execution_id', 'worker_name')
+  return held[1] == 'started' and held[2] == run and held[3] == worker
+end
+local function tell(more)
+  redis.pcall('PUBLISH', status_prefix .. queue_name .. ':' .. id, '{"job_id":' .. cjson.encode(id) ..
+    ',"status":"started","queue":"' .. queue_name .. '","worker":"' .. worker .. '","at":"' .. timestamp() .. '",' .. more .. '}')
 end`;

@@ -260,7 +260,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
     until: { readonly burst: boolean; readonly maxJobs: number; readonly maxIdleMs: number },
   ): Loop {
     const { functions, concurrency, prefetch, strategy, resultTtl, grace } = this.#settings;
-    const options = { ...until, functions, concurrency, prefetch, strategy, resultTtl, grace };
+    const warn = (text: string): unknown => this.emit('warning', text);
+    const options = { ...until, functions, concurrency, prefetch, strategy, resultTtl, grace, warn };
     return new Loop(store, jobs, link, options, {
       started: run => {
         this.#warnOfCallbacks(run);

@@ -6,6 +6,7 @@ import { Link } from '../../lib/connection.ts';
 import { Queue, Worker } from '../../lib/index.ts';
 import { Keys } from '../../lib/keys.ts';
 import type { Ended } from '../../lib/outcome.ts';
+import { Store } from '../../lib/store.ts';
 import { WorkerStore } from '../../lib/worker-store.ts';
 import { producerDependencySteps, workerDependencySteps } from './acl-dependencies.ts';
 import { Looker, redisSeconds } from './crons.ts';
@@ -291,6 +292,26 @@ export const workerSteps: Steps = async walk => {
       while (await store.queueDue(link.redis));
       expect(await look.exists('rq:releasing', 'rq:releasing:many', 'rq:releasing:more')).toBe(0);
       expect(await look.exists('rq:job:many:dependents', 'rq:job:more:dependents')).toBe(0);
+    },
+    async () => {
+      const heard = look.duplicate();
+      const jobs = new Store(link, new Keys());
+      try {
+        await heard.subscribe('rq:status:q:a');
+        const messages: string[] = [];
+        heard.on('message', (_, text: string) => messages.push(text));
+        await list('a');
+        const executionId = (await take())[0]?.executionId ?? '';
+        const run = { queue: 'q', worker: 'w', executionId };
+        await jobs.saveProgress('a', '{"value":1}', run);
+        await jobs.saveMeta('a', '{"seen":1}', run);
+        expect(await look.hget('rq:job:a', 'meta')).toBe('{"seen":1}');
+        expect(await look.hget('rq:job:a', 'progress')).toContain('"value":1');
+        const told = expect.arrayContaining([expect.stringContaining('"progress":{"value":1,')]) as unknown;
+        await expect.poll(() => messages, soon).toEqual(told);
+      } finally {
+        heard.disconnect();
+      }
     },
     async () => {
       await look.rpush('rq:worker:w:claims:q', 'a');

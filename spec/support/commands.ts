@@ -23,6 +23,7 @@ import { requestStop } from '../../lib/lua/request-stop.ts';
 import { requeue } from '../../lib/lua/requeue.ts';
 import { reschedule } from '../../lib/lua/reschedule.ts';
 import { saveMeta } from '../../lib/lua/save-meta.ts';
+import { saveProgress } from '../../lib/lua/save-progress.ts';
 import { setCron } from '../../lib/lua/set-cron.ts';
 import { sweep } from '../../lib/lua/sweep.ts';
 import { unregister } from '../../lib/lua/unregister.ts';
@@ -39,6 +40,7 @@ export const WORKERS: Named = [
   releaseClaims,
   renew,
   saveMeta,
+  saveProgress,
   sweep,
   unregister,
 ];

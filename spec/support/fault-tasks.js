@@ -27,6 +27,18 @@ export const firstRun = async (file, what, ms) => {
   return process.pid;
 };
 
+/** Says that it is half done; its first run gets no further. @param {string} file */
+export const halfway = async file => {
+  note(file, 'start');
+  const job = getCurrentJob();
+  job?.progress(0.5);
+  const first = readFileSync(file, 'utf8').split(`start ${job?.id} `).length === 2;
+  if (first) await sleep(60_000);
+  job?.progress(1);
+  note(file, 'end');
+  return 'done';
+};
+
 /** Ends the process, each time. @param {string} file */
 export const poison = file => {
   note(file, 'start');
