@@ -4,7 +4,7 @@ import { InvalidArgumentError, Option, type Command } from 'commander';
 import { loadCrons, loadFunctions, Worker, type DequeueStrategy } from '../../lib/index.ts';
 import { messageOf } from '../../lib/options.ts';
 import { FAILED, OK, USAGE, countFrom, redisCommand } from '../cli.ts';
-import { makeLogger, type LogFormat } from '../logger.ts';
+import { LOG_LEVELS, makeLogger, type LogFormat, type LogLevel } from '../logger.ts';
 
 interface Flags {
   readonly url?: string;
@@ -27,6 +27,8 @@ interface Flags {
   readonly allowEviction?: boolean;
   readonly verbose?: boolean;
   readonly quiet?: boolean;
+  readonly logLevel?: LogLevel;
+  readonly args: boolean;
   readonly disableJobDescLogging?: boolean;
   readonly pid?: string;
   readonly logFormat: LogFormat;
@@ -65,9 +67,16 @@ export function workerCommand(name: string): Command {
     )
     .option('--prefetch <n>', 'jobs taken ahead of free slots', countFrom(0), 0)
     .option('--allow-eviction', 'work on a Redis that may evict keys, and so lose jobs')
-    .option('-v, --verbose', 'log more')
-    .option('-q, --quiet', 'log warnings and errors only')
-    .option('--disable-job-desc-logging', 'log no descriptions of jobs, and so no arguments')
+    .option('-v, --verbose', 'log more: the level debug')
+    .option('-q, --quiet', 'log warnings and errors only: the level warn')
+    .addOption(
+      new Option('--log-level <level>', 'least level that is logged')
+        .choices(LOG_LEVELS)
+        .conflicts(['verbose', 'quiet'])
+        .default(undefined, 'info'),
+    )
+    .option('--no-args', 'log no descriptions of jobs, and so no arguments')
+    .option('--disable-job-desc-logging', "the same, as RQ's worker calls it")
     .option('--pid <file>', 'write the process id to this file')
     .addOption(
       new Option('--log-format <format>', 'format of the log').choices(['text', 'json']).default('text'),
@@ -80,7 +89,7 @@ export function workerCommand(name: string): Command {
     .action(async (queues: readonly string[], flags: Flags) => {
       const logger = makeLogger(
         flags.logFormat,
-        flags.quiet === true ? 'warn' : flags.verbose === true ? 'debug' : 'info',
+        flags.logLevel ?? (flags.quiet === true ? 'warn' : flags.verbose === true ? 'debug' : 'info'),
       );
       try {
         process.exitCode = await run(name, queues, flags, logger);
@@ -141,7 +150,7 @@ async function run(
       ...(flags.weights === undefined ? {} : { weights: flags.weights }),
       ...(flags.rateLimit === undefined ? {} : { rateLimits: flags.rateLimit }),
       allowEviction: flags.allowEviction ?? false,
-      logDescriptions: flags.disableJobDescLogging !== true,
+      logDescriptions: flags.args && flags.disableJobDescLogging !== true,
       ...(flags.url === undefined ? {} : { connection: flags.url }),
       ...(flags.name === undefined ? {} : { name: flags.name }),
       ...(flags.resultsTtl === undefined ? {} : { resultTtl: flags.resultsTtl }),
@@ -158,7 +167,7 @@ async function run(
   process.on('unhandledRejection', reason => {
     const { name, message, stack } = reason instanceof Error ? reason : new Error(messageOf(reason));
     logger.error(
-      { err: { type: name, message, stack } },
+      { worker: worker.name, err: { type: name, message, stack } },
       'A promise that nobody waited for was rejected: is an await missing in a job?',
     );
   });

@@ -55,14 +55,14 @@ export function logTo(worker: Source, logger: Logger, descriptions: boolean): vo
       logger.info(of(job), kept(job.ttl));
     })
     .on('jobFailed', job => {
-      const err = { type: nameOf(job.error), message: messageOf(job.error), stack: job.text };
+      const err = errorField(nameOf(job.error), messageOf(job.error), job.text);
       logger.error(
         { ...of(job), duration_ms: Math.round(job.seconds * 1000), err },
         title(job, 'Job failed'),
       );
     })
     .on('jobRetried', (job, when) => {
-      const err = { type: nameOf(job.error), message: messageOf(job.error), stack: job.text };
+      const err = errorField(nameOf(job.error), messageOf(job.error), job.text);
       const text = when === 'queued' ? 'Job failed, enqueued for retry' : 'Job failed, scheduled for retry';
       logger.warn({ ...of(job), duration_ms: Math.round(job.seconds * 1000), err }, title(job, text));
     })
@@ -126,7 +126,7 @@ export function logTo(worker: Source, logger: Logger, descriptions: boolean): vo
     .on('error', error => {
       if (repeated(error.message)) return;
       logger.error(
-        { ...own, err: { type: error.name, message: error.message, stack: error.stack } },
+        { ...own, err: errorField(error.name, error.message, error.stack ?? '') },
         escapeControls(error.message),
       );
     })
@@ -158,6 +158,15 @@ function kept(ttl: number): string {
   return ttl < 0
     ? 'Result will never expire, clean up result key manually'
     : `Result is kept for ${ttl} seconds`;
+}
+
+/**
+ * An error as pino writes one. pino itself reads the name off what has no constructor, and that of the constructor else:
+ * each error would be an `Object`.
+ */
+export function errorField(type: string, message: string, stack: string): object {
+  const err = Object.assign(Object.create(null) as object, { type, message, stack });
+  return Object.defineProperty(err, 'name', { value: type });
 }
 
 function nameOf(error: unknown): string {

@@ -165,12 +165,32 @@ describe('rq-worker --quiet and --verbose', () => {
   });
 });
 
-describe('rq-worker --disable-job-desc-logging', () => {
+describe('rq-worker --log-level', () => {
+  it.each([
+    ['debug', { drops: true, jobs: true, failures: true }],
+    ['info', { drops: false, jobs: true, failures: true }],
+    ['warn', { drops: false, jobs: false, failures: true }],
+    ['error', { drops: false, jobs: false, failures: true }],
+  ])('%s logs that and what is above', async (level, expected) => {
+    await redis.client.rpush('rq:queue:default', 'expired-long-ago');
+    await queue.enqueue('fail', ['on purpose'], { retry: { max: 1 } });
+    const { all } = await burst('--log-level', level);
+    expect({
+      drops: all.includes('expired-long-ago'),
+      jobs: all.includes('*** Listening'),
+      failures: all.includes('Job failed ('),
+    }).toEqual(expected);
+    // a failure that is retried is a warning
+    expect(all.includes('enqueued for retry')).toBe(level !== 'error');
+  });
+});
+
+describe.each(['--disable-job-desc-logging', '--no-args'])('rq-worker %s', flag => {
   it.each(['text', 'json'])('logs no argument, as %s', async format => {
     const secret = 'pa55word';
     const job = await queue.enqueue('echo', [secret]);
     const described = await queue.enqueue('nothing', [], { description: `with ${secret}` });
-    const worker = await burst('-v', '--disable-job-desc-logging', '--log-format', format);
+    const worker = await burst('-v', flag, '--log-format', format);
     expect(worker.all).not.toContain(secret);
     for (const { id } of [job, described]) expect(worker.out).toContain(`default: Job OK (${id})`);
   });
