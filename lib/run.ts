@@ -377,6 +377,6 @@ function untangled(error: unknown, reason: AbortReason): unknown {
   return error instanceof Error && error.name === 'AbortError' && error.cause === reason ? reason : error;
 }
 
-function isThenable(value: unknown): value is PromiseLike<unknown> {
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
 }

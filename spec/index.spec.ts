@@ -53,6 +53,7 @@ describe('the public names', () => {
       'WorkerNameTakenError',
       'getCurrentJob',
       'loadCrons',
+      'loadErrorHook',
       'loadFunctions',
       'task',
     ]);

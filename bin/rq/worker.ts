@@ -1,7 +1,14 @@
 /** `rq worker`, also known as `rq-worker`: runs the jobs of queues, in RQ's flags and words. */
 import { rmSync, writeFileSync } from 'node:fs';
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import { loadCrons, loadFunctions, Worker, type DequeueStrategy } from '../../lib/index.ts';
+import {
+  loadCrons,
+  loadErrorHook,
+  loadFunctions,
+  Worker,
+  type ErrorHook,
+  type DequeueStrategy,
+} from '../../lib/index.ts';
 import { messageOf } from '../../lib/options.ts';
 import { FAILED, OK, USAGE, countFrom, redisCommand } from '../cli.ts';
 import { LOG_LEVELS, makeLogger, type LogFormat, type LogLevel } from '../logger.ts';
@@ -30,6 +37,7 @@ interface Flags {
   readonly logLevel?: LogLevel;
   readonly args: boolean;
   readonly disableJobDescLogging?: boolean;
+  readonly exceptionHandler?: readonly string[];
   readonly pid?: string;
   readonly logFormat: LogFormat;
 }
@@ -41,9 +49,9 @@ export function workerCommand(name: string): Command {
     .option(
       '-f, --functions <[prefix=]module>',
       'module whose exported functions jobs may call; repeatable',
-      collect,
+      listed,
     )
-    .option('--cron <module>', 'module whose list of crons is set at the start; repeatable', collect)
+    .option('--cron <module>', 'module whose list of crons is set at the start; repeatable', listed)
     .option('-c, --concurrency <n>', 'jobs that run at the same time', countFrom(1), 1)
     .option('-n, --name <name>', 'name of the worker (default: random)')
     .option('-b, --burst', 'end when the queues are empty')
@@ -77,6 +85,11 @@ export function workerCommand(name: string): Command {
     )
     .option('--no-args', 'log no descriptions of jobs, and so no arguments')
     .option('--disable-job-desc-logging', "the same, as RQ's worker calls it")
+    .option(
+      '--exception-handler <module>',
+      'module whose default export is called with (error, job) for each run that failed; repeatable',
+      listed,
+    )
     .option('--pid <file>', 'write the process id to this file')
     .addOption(
       new Option('--log-format <format>', 'format of the log').choices(['text', 'json']).default('text'),
@@ -99,8 +112,8 @@ export function workerCommand(name: string): Command {
     });
 }
 
-function collect(value: string, all: readonly string[] | undefined): readonly string[] {
-  return [...(all ?? []), value];
+function listed(value: string, all: readonly string[] = []): readonly string[] {
+  return [...all, value];
 }
 
 function weightsFrom(value: string): Record<string, number> {
@@ -132,10 +145,12 @@ async function run(
   let written: string | undefined;
   let functions;
   let crons;
+  const onError: ErrorHook[] = [];
   try {
     const warn = (text: string): void => logger.warn({}, text);
     functions = await loadFunctions(flags.functions, warn);
     crons = await loadCrons(flags.cron ?? [], queues[0], warn);
+    for (const path of flags.exceptionHandler ?? []) onError.push(await loadErrorHook(path));
   } catch (error) {
     return complain(program, FAILED, messageOf(error));
   }
@@ -144,6 +159,7 @@ async function run(
       functions,
       crons,
       logger,
+      onError,
       concurrency: flags.concurrency,
       prefetch: flags.prefetch,
       ...(flags.dequeueStrategy === undefined ? {} : { dequeueStrategy: flags.dequeueStrategy }),

@@ -11,6 +11,7 @@ import {
   type TaskFunction,
 } from '../functions.ts';
 import { escapeControls, messageOf, quote } from '../options.ts';
+import type { ErrorHook } from './error-hooks.ts';
 
 /** Milliseconds after which a module that is still loading is named. */
 const SLOW_MS = 5_000;
@@ -38,6 +39,23 @@ export async function loadFunctions(
     }
   }
   return table;
+}
+
+/**
+ * Imports a module by the same rules, whose default export is to be a hook for errors.
+ * @throws {TypeError} one line that names the module and the cause.
+ */
+export async function loadErrorHook(path: string): Promise<ErrorHook> {
+  try {
+    if (path === '') throw new TypeError('a module is needed');
+    const { default: hook } = (await importPath(path)) as { readonly default?: unknown };
+    if (typeof hook !== 'function')
+      throw new TypeError(`its default export must be a function (error, job), not ${quote(hook)}`);
+    return hook as ErrorHook;
+  } catch (error) {
+    const line = escapeControls(messageOf(error).split('\n', 1)[0] ?? '');
+    throw new TypeError(`No exception handler can be loaded from ${quote(path)}: ${line}`, { cause: error });
+  }
 }
 
 /** Imports a module that a command line names, and warns of one that takes long. */

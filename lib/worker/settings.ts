@@ -18,6 +18,7 @@ import { register, type FunctionSource, type FunctionTable, type TaskFunction } 
 import { checkCount, checkFlag, checkKnown, checkName, checkOptions, messageOf, quote } from '../options.ts';
 import { storedRate, type Rate } from '../rate.ts';
 import type { DequeueStrategy } from '../worker-store.ts';
+import { checkErrorHooks, type ErrorHook } from './error-hooks.ts';
 import { checkLogger, type Logger } from './log.ts';
 
 export interface WorkerOptions {
@@ -72,6 +73,11 @@ export interface WorkerOptions {
   readonly logger?: Logger;
   /** Whether jobs' descriptions, and so their arguments, are logged. `true` by default. */
   readonly logDescriptions?: boolean;
+  /**
+   * Is called for each run that failed, be it retried or not, with what was thrown, and with the job: one hook, or several.
+   * A hook that throws, or is slow, is logged, and changes nothing.
+   */
+  readonly onError?: ErrorHook | readonly ErrorHook[];
 }
 
 /** The same with nothing left to decide; durations are seconds. */
@@ -96,6 +102,7 @@ export interface WorkerSettings {
   readonly allowEviction: boolean;
   readonly logger: Logger | undefined;
   readonly logDescriptions: boolean;
+  readonly onError: readonly ErrorHook[];
 }
 
 const WORKER_OPTIONS = [
@@ -117,6 +124,7 @@ const WORKER_OPTIONS = [
   'allowEviction',
   'logger',
   'logDescriptions',
+  'onError',
 ];
 const STRATEGIES: readonly string[] = ['default', 'round_robin', 'random', 'weighted'];
 
@@ -172,6 +180,7 @@ export function checkWorker(
     allowEviction: checkFlag(given.allowEviction ?? false, 'allowEviction'),
     logger: given.logger === undefined ? undefined : checkLogger(given.logger),
     logDescriptions: checkFlag(given.logDescriptions ?? true, 'logDescriptions'),
+    onError: checkErrorHooks(given.onError),
   };
 }
 

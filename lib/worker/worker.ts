@@ -16,6 +16,7 @@ import { WorkerStore } from '../worker-store.ts';
 import { Callbacks } from './callbacks.ts';
 import { checkRedis } from './checks.ts';
 import { Commands } from './command.ts';
+import { ErrorHooks, type ErrorHook } from './error-hooks.ts';
 import { RunEvent, type WorkerEvents } from './events.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { Janitor } from './janitor.ts';
@@ -58,6 +59,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
   readonly #settings: WorkerSettings;
   readonly #keys: Keys;
   readonly #link: Link;
+  readonly #errorHooks: ErrorHooks | undefined;
   #working: Promise<void> | undefined;
   #stopping: 'warm' | 'cold' | undefined;
   #over = false;
@@ -71,7 +73,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
   constructor(queues: string | readonly string[] = QUEUE, options: WorkerOptions) {
     super();
     this.#settings = checkWorker(queues, options, text => process.nextTick(() => this.emit('warning', text)));
-    const { name, queues: names, connection, logger, logDescriptions } = this.#settings;
+    const { name, queues: names, connection, logger, logDescriptions, onError } = this.#settings;
     this.name = name;
     this.queues = names;
     this.#keys = new Keys(this.#settings.prefix);
@@ -79,7 +81,19 @@ export class Worker extends EventEmitter<WorkerEvents> {
     this.#callbacks = new Callbacks(this.#settings.functions, (run, { option, name: callback }, error) => {
       this.emit('callbackFailed', new RunEvent(run), { option, name: callback, error });
     });
+    // before the logger, and whoever else listens: one of them that throws must not keep an error from its hooks
+    if (onError.length > 0) this.#errorHooks = this.#makeErrorHooks(onError);
     if (logger !== undefined) logTo(this, logger, logDescriptions);
+  }
+
+  #makeErrorHooks(onError: readonly ErrorHook[]): ErrorHooks {
+    const hooks = new ErrorHooks(
+      onError,
+      error => this.#failed(error),
+      text => this.emit('warning', text),
+    );
+    this.on('jobFailed', job => hooks.tell(job)).on('jobRetried', job => hooks.tell(job));
+    return hooks;
   }
 
   /**
@@ -203,7 +217,8 @@ export class Worker extends EventEmitter<WorkerEvents> {
       await loop.finished;
       await this.#callbacks.settled();
     } finally {
-      await Promise.race([janitor.stop().then(() => heartbeat.stop()), pause(SIGN_OFF_MS)]);
+      const signedOff = janitor.stop().then(() => heartbeat.stop());
+      await Promise.race([Promise.all([signedOff, this.#errorHooks?.settled()]), pause(SIGN_OFF_MS)]);
       commands.stop();
       jobs.close();
       for (const each of this.#links) each.close();
