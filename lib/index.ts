@@ -23,6 +23,7 @@ export type { FunctionSource, TaskFunction, TaskOptions } from './functions.ts';
 export { Group, type GroupCounts } from './group.ts';
 export { Job, type CancelOptions } from './job.ts';
 export type { Json } from './json.ts';
+export type { MetricsOptions } from './metrics/options.ts';
 export { Queue } from './queue.ts';
 export type { EmptyOptions, QueueOptions } from './queue.ts';
 export type { Rate } from './rate.ts';

@@ -6,8 +6,9 @@ import {
   loadErrorHook,
   loadFunctions,
   Worker,
-  type ErrorHook,
   type DequeueStrategy,
+  type ErrorHook,
+  type MetricsOptions,
 } from '../../lib/index.ts';
 import { messageOf } from '../../lib/options.ts';
 import { FAILED, OK, USAGE, countFrom, redisCommand } from '../cli.ts';
@@ -38,6 +39,8 @@ interface Flags {
   readonly args: boolean;
   readonly disableJobDescLogging?: boolean;
   readonly exceptionHandler?: readonly string[];
+  readonly metricsPort?: number;
+  readonly metricsHost?: string;
   readonly pid?: string;
   readonly logFormat: LogFormat;
 }
@@ -90,6 +93,12 @@ export function workerCommand(name: string): Command {
       'module whose default export is called with (error, job) for each run that failed; repeatable',
       listed,
     )
+    .option(
+      '--metrics-port <port>',
+      'serve /metrics for Prometheus, /healthz and /readyz there',
+      countFrom(0),
+    )
+    .option('--metrics-host <host>', 'address that is served on (default: 127.0.0.1)')
     .option('--pid <file>', 'write the process id to this file')
     .addOption(
       new Option('--log-format <format>', 'format of the log').choices(['text', 'json']).default('text'),
@@ -141,6 +150,8 @@ async function run(
 ): Promise<number> {
   if (flags.functions === undefined)
     return complain(program, USAGE, 'no functions: name at least one module with --functions');
+  if (flags.metricsHost !== undefined && flags.metricsPort === undefined)
+    return complain(program, USAGE, '--metrics-host needs --metrics-port');
   let worker: Worker;
   let written: string | undefined;
   let functions;
@@ -160,6 +171,9 @@ async function run(
       crons,
       logger,
       onError,
+      ...(flags.metricsPort === undefined
+        ? {}
+        : { metrics: metricsOf(flags.metricsPort, flags.metricsHost) }),
       concurrency: flags.concurrency,
       prefetch: flags.prefetch,
       ...(flags.dequeueStrategy === undefined ? {} : { dequeueStrategy: flags.dequeueStrategy }),
@@ -207,6 +221,10 @@ async function run(
   } finally {
     if (written !== undefined) rmSync(written, { force: true });
   }
+}
+
+function metricsOf(port: number, host: string | undefined): MetricsOptions {
+  return host === undefined ? { port } : { port, host };
 }
 
 function complain(program: string, code: number, text: string): number {

@@ -1,7 +1,7 @@
 /** What a worker tells those who listen. */
 import type { CallbackOption } from '../callback.ts';
 import type { CronJob } from '../cron.ts';
-import { textOf } from '../record.ts';
+import { textOf, timeOf } from '../record.ts';
 import type { Run } from '../run.ts';
 
 /** A job, as the events name it. */
@@ -13,6 +13,8 @@ export interface JobEvent {
   readonly functionName: string;
   /** What it says of itself: `sum([42, 43])`. */
   readonly description: string;
+  /** Seconds that it waited on its queue, by Redis' clock; `undefined` where its hash does not say since when. */
+  readonly waited: number | undefined;
 }
 
 export interface JobEndEvent extends JobEvent {
@@ -46,6 +48,8 @@ export interface WorkerEvents {
   /** Commands are taken on this channel. */
   subscribing: [channel: string];
   listening: [queues: readonly string[]];
+  /** Metrics and health are served at this URL. */
+  serving: [url: string];
   /** The first round of the janitor begins on a queue. */
   cleaning: [queue: string];
   jobStarted: [job: JobEvent];
@@ -113,6 +117,11 @@ export class RunEvent implements JobFailedEvent {
   }
   get description(): string {
     return textOf(this.#run.fields, 'description') ?? this.functionName;
+  }
+  get waited(): number | undefined {
+    const since = timeOf(this.#run.fields, 'enqueued_at');
+    const seconds = since === undefined ? NaN : (Date.parse(this.#run.startedAt) - since.getTime()) / 1000;
+    return Number.isNaN(seconds) ? undefined : Math.max(0, seconds);
   }
   get seconds(): number {
     return this.#run.seconds;

@@ -29,6 +29,7 @@ export class Heartbeat {
   #timer: NodeJS.Timeout | undefined;
   #said = '';
   #beatAt = -Infinity;
+  readonly #madeAt: number = performance.now();
   #renewedAt = performance.now();
   #turn: Promise<void> | undefined;
   #stopped = false;
@@ -93,7 +94,17 @@ export class Heartbeat {
    * is not are looked for no more.
    */
   get fresh(): boolean {
-    return performance.now() - this.#beatAt < (this.#store.ttl * 1000) / 2;
+    return performance.now() - this.#beatAt < this.patience * 1000;
+  }
+
+  /** Seconds that the worker may be silent and is surely registered still. */
+  get patience(): number {
+    return this.#store.ttl / 2;
+  }
+
+  /** Seconds since Redis took a heartbeat, or since there is a worker. */
+  get silence(): number {
+    return (performance.now() - Math.max(this.#beatAt, this.#madeAt)) / 1000;
   }
 
   async #tick(): Promise<void> {

@@ -48,6 +48,9 @@ export function logTo(worker: Source, logger: Logger, descriptions: boolean): vo
     .on('started', name => logger.info(own, `Worker rq:worker:${name}: started, version ${VERSION}`))
     .on('subscribing', channel => logger.info(own, `Subscribing to channel ${channel}`))
     .on('listening', queues => logger.info(own, `*** Listening on ${queues.join(', ')}...`))
+    .on('serving', url =>
+      logger.info(own, `Metrics and health are served at ${url}/metrics, /healthz, /readyz`),
+    )
     .on('cleaning', queue => logger.info({ ...own, queue }, `Cleaning registries for queue: ${queue}`))
     .on('jobStarted', job => logger.info(of(job), title(job, descriptions ? job.description : 'Job started')))
     .on('jobFinished', job => {

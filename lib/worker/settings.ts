@@ -13,6 +13,7 @@ import {
 import { prepareCall } from '../call.ts';
 import { prepareCrons, type CronEntry, type ListedCron } from '../cron.ts';
 import { queueDefaults } from '../enqueue-options.ts';
+import { checkMetrics, type MetricsOptions } from '../metrics/options.ts';
 import { parseDuration, storedTtl, type Duration } from '../duration.ts';
 import { register, type FunctionSource, type FunctionTable, type TaskFunction } from '../functions.ts';
 import { checkCount, checkFlag, checkKnown, checkName, checkOptions, messageOf, quote } from '../options.ts';
@@ -78,6 +79,8 @@ export interface WorkerOptions {
    * A hook that throws, or is slow, is logged, and changes nothing.
    */
   readonly onError?: ErrorHook | readonly ErrorHook[];
+  /** Serves metrics for Prometheus, and the worker's health, over HTTP; not at all by default, and then nothing is counted. */
+  readonly metrics?: MetricsOptions;
 }
 
 /** The same with nothing left to decide; durations are seconds. */
@@ -103,6 +106,7 @@ export interface WorkerSettings {
   readonly logger: Logger | undefined;
   readonly logDescriptions: boolean;
   readonly onError: readonly ErrorHook[];
+  readonly metrics: Required<MetricsOptions> | undefined;
 }
 
 const WORKER_OPTIONS = [
@@ -125,6 +129,7 @@ const WORKER_OPTIONS = [
   'logger',
   'logDescriptions',
   'onError',
+  'metrics',
 ];
 const STRATEGIES: readonly string[] = ['default', 'round_robin', 'random', 'weighted'];
 
@@ -181,6 +186,7 @@ export function checkWorker(
     logger: given.logger === undefined ? undefined : checkLogger(given.logger),
     logDescriptions: checkFlag(given.logDescriptions ?? true, 'logDescriptions'),
     onError: checkErrorHooks(given.onError),
+    metrics: given.metrics === undefined ? undefined : checkMetrics(given.metrics),
   };
 }
 

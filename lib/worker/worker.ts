@@ -7,6 +7,7 @@ import type { ListedCron } from '../cron.ts';
 import { writeCron } from '../cron-store.ts';
 import { ConnectionError, RqError } from '../errors.ts';
 import { Keys } from '../keys.ts';
+import type { MetricsServer } from '../metrics/serve.ts';
 import { checkCount, checkFlag, checkOptions, messageOf, quote } from '../options.ts';
 import { isPythons, textOf } from '../record.ts';
 import { refusalOf, refused, saidBy } from '../refusal.ts';
@@ -194,10 +195,15 @@ export class Worker extends EventEmitter<WorkerEvents> {
       warn: text => this.emit('warning', text),
     });
     const needs = {
-      connections: this.#links.length - 1 + this.queues.length,
+      // the metrics have one of their own
+      connections:
+        this.#links.length - 1 + this.queues.length + (this.#settings.metrics === undefined ? 0 : 1),
       allowEviction: this.#settings.allowEviction,
     };
+    let metrics: MetricsServer | undefined;
     try {
+      // before Redis is asked for: who looks after processes asks from the start
+      metrics = await this.#serveMetrics(store, link, heartbeat);
       await this.#insist(link, () => link.within(REPLY_MS, redis => checkRedis(redis, needs)));
       await this.#insist(control, () => heartbeat.start());
       if (this.#stopping === undefined) this.emit('started', this.name);
@@ -219,6 +225,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
     } finally {
       const signedOff = janitor.stop().then(() => heartbeat.stop());
       await Promise.race([Promise.all([signedOff, this.#errorHooks?.settled()]), pause(SIGN_OFF_MS)]);
+      metrics?.close();
       commands.stop();
       jobs.close();
       for (const each of this.#links) each.close();
@@ -231,6 +238,37 @@ export class Worker extends EventEmitter<WorkerEvents> {
     const set = await link.within(REPLY_MS, redis => writeCron(redis, this.#keys.queue(queue), cron));
     if (set !== undefined) this.emit('cronSet', set);
     else this.emit('warning', `Cron ${cron.name} of queue ${queue} never comes, by the clock of Redis`);
+  }
+
+  /** What nobody asked for is not even loaded. */
+  async #serveMetrics(
+    store: WorkerStore,
+    link: Link,
+    heartbeat: Heartbeat,
+  ): Promise<MetricsServer | undefined> {
+    const { metrics: where, functions, concurrency } = this.#settings;
+    if (where === undefined) return undefined;
+    const { MetricsServer: Metrics } = await import('../metrics/serve.ts');
+    const subject = {
+      worker: this,
+      store,
+      link,
+      concurrency,
+      isKnown: (name: string) => functions.has(name),
+      running: () => this.#loop?.busy ?? 0,
+      health: () => ({
+        connected: link.usable,
+        registered: heartbeat.fresh,
+        sinceHeartbeat: heartbeat.silence,
+        patience: heartbeat.patience,
+        started: this.#loop !== undefined,
+        stopping: this.#stopping !== undefined,
+      }),
+      warn: (text: string) => this.emit('warning', text),
+    };
+    const served = await Metrics.start(subject, where);
+    this.emit('serving', served.url);
+    return served;
   }
 
   /** Says when the connection that jobs come over is lost, and when it is back. */

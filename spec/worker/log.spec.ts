@@ -41,6 +41,7 @@ const job: JobEvent = {
   executionId: 'n1',
   functionName: 'sum',
   description: 'sum([42, 43])',
+  waited: 0.1,
 };
 
 describe('logTo: the life of a worker', () => {
