@@ -37,6 +37,7 @@ import { ScheduledRegistry } from './scheduled-registry.ts';
 import { Sender } from './sender.ts';
 import type { QueueStats } from './stats.ts';
 import { Store, type Enqueued } from './store.ts';
+import { activeTracing } from './tracing.ts';
 import { isOfCall } from './unique.ts';
 
 export interface QueueOptions {
@@ -202,7 +203,7 @@ export class Queue implements AsyncDisposable {
       const all = before === undefined ? args : [new Pending(before.job.id, this.#store.home), ...args];
       prepared.push(this.#prepare(fn, all as unknown[], options));
     }
-    return (await this.#putTogether(prepared.map(({ job }) => job))).at(-1) as ChainJob<S>;
+    return (await this.#putTogether(prepared)).at(-1) as ChainJob<S>;
   }
 
   /**
@@ -253,8 +254,8 @@ export class Queue implements AsyncDisposable {
     if (!Array.isArray(calls)) throw new TypeError(`group needs an array of calls, not ${quote(calls)}`);
     if (calls.length === 0) throw new TypeError('group needs at least one call');
     const members = (calls as readonly unknown[]).map((call, i) => {
-      const { job } = this.#prepare(...checkCall(call, i));
-      return inGroup(job, name);
+      const prepared = this.#prepare(...checkCall(call, i));
+      return { call: prepared.call, job: inGroup(prepared.job, name) };
     });
     const jobs = await this.#putTogether(members);
     const jobIds = jobs.map(({ id }) => id);
@@ -363,7 +364,13 @@ export class Queue implements AsyncDisposable {
     return prepareCall(fn, args, options, this.#defaults, this.#store.home);
   }
 
-  async #put(fn: TaskFunction | string, prepared: Prepared): Promise<Job> {
+  #put(fn: TaskFunction | string, prepared: Prepared): Promise<Job> {
+    const tracing = activeTracing();
+    if (tracing === undefined) return this.#putOne(fn, prepared);
+    return tracing.produce(this.name, [prepared], ([traced = prepared]) => this.#putOne(fn, traced));
+  }
+
+  async #putOne(fn: TaskFunction | string, prepared: Prepared): Promise<Job> {
     const { job } = prepared;
     if (!this.#isAsync) return this.#runNow(fn, prepared);
     let added: Enqueued;
@@ -377,11 +384,18 @@ export class Queue implements AsyncDisposable {
     return this.#handle(job, added);
   }
 
-  async #putTogether(jobs: readonly NewJob[]): Promise<Job[]> {
+  async #putTogether(all: readonly Prepared[]): Promise<Job[]> {
     if (!this.#isAsync)
       throw new TypeError('A queue with isAsync: false runs single jobs, no chains or groups');
-    if (jobs.some(({ unique }) => isOfCall(unique)))
+    if (all.some(({ job }) => isOfCall(job.unique)))
       throw new TypeError("unique: { on: 'args' } is for single jobs, not for those of a chain or a group");
+    const tracing = activeTracing();
+    if (tracing === undefined) return this.#putAll(all);
+    return tracing.produce(this.name, all, traced => this.#putAll(traced));
+  }
+
+  async #putAll(all: readonly Prepared[]): Promise<Job[]> {
+    const jobs = all.map(({ job }) => job);
     const added = await this.#store.enqueueTogether(this.#keys, jobs);
     return Promise.all(jobs.map((job, i) => this.#handle(job, added[i] ?? 'queued')));
   }
@@ -409,7 +423,14 @@ export class Queue implements AsyncDisposable {
       );
     }
     const settings = job.atFront ? [...job.settings, 'enqueue_at_front', '1'] : job.settings;
-    return this.#handle(job, await this.#store.enqueue(this.#keys, { ...job, due, settings }));
+    const later = { ...prepared, job: { ...job, due, settings } };
+    const tracing = activeTracing();
+    if (tracing === undefined) return this.#putLater(later);
+    return tracing.produce(this.name, [later], ([traced = later]) => this.#putLater(traced));
+  }
+
+  async #putLater({ job }: Prepared): Promise<Job> {
+    return this.#handle(job, await this.#store.enqueue(this.#keys, job));
   }
 
   async #runNow(fn: TaskFunction | string, prepared: Prepared): Promise<Job> {

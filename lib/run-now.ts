@@ -10,6 +10,7 @@ import type { Ended, Outcome } from './outcome.ts';
 import type { Prepared } from './prepare.ts';
 import { Run } from './run.ts';
 import type { Enqueued, Store } from './store.ts';
+import { perform } from './tracing.ts';
 import { WorkerStore, type Report } from './worker-store.ts';
 
 /**
@@ -49,7 +50,7 @@ export async function runNow(
       (LEASE * 1000) / 3,
     );
     const table = new Map([...callbacks, [call.functionName, fn]]);
-    const ended = await new Promise<Outcome>(resolve => taken.perform(table, {}, resolve));
+    const ended = await new Promise<Outcome>(resolve => perform(taken, table, {}, resolve));
     if (typeof ended === 'string') return undefined;
     const handIns = [{ ...started, ended, seconds: taken.seconds }];
     const { answers } = await worker.advance(redis, { ...request, want: 0, handIns });

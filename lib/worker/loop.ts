@@ -8,6 +8,7 @@ import type { Outcome, RunRef } from '../outcome.ts';
 import { isRedeliverable } from '../retry.ts';
 import { Run, type RunOptions } from '../run.ts';
 import type { Store } from '../store.ts';
+import { perform } from '../tracing.ts';
 import type { AdvanceReply, DequeueStrategy, WorkerStore } from '../worker-store.ts';
 import { Exchange, type ExchangeHooks, type Settled } from './exchange.ts';
 import { Outlook } from './outlook.ts';
@@ -323,7 +324,7 @@ export class Loop {
 
   #start(run: Run): void {
     this.#hooks.started(run);
-    run.perform(this.#options.functions, this.#options, outcome => this.#settle(run, outcome));
+    perform(run, this.#options.functions, this.#options, outcome => this.#settle(run, outcome));
   }
 
   #settle(run: Run, outcome: Outcome): void {
