@@ -275,7 +275,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
   #report(link: Link): void {
     let lost = false;
     link.redis.on('close', () => {
-      if (lost || this.#stopping !== undefined) return;
+      if (lost || this.#over || this.#stopping !== undefined) return;
       lost = true;
       const why = link.lastError === undefined ? '' : `: ${saidBy(link.lastError)}`;
       this.emit('disconnected', new ConnectionError(`No connection to Redis at ${link.address}${why}`));

@@ -119,6 +119,23 @@ describe('a worker whose connections are killed', () => {
   });
 });
 
+describe('a worker whose burst is over', () => {
+  it('does not take its own end for a lost connection', async () => {
+    const sockets = (): number =>
+      process.getActiveResourcesInfo().filter(name => name === 'TCPSocketWrap').length;
+    await redis.client.ping();
+    const before = sockets();
+    const worker = makeWorker();
+    const told: string[] = [];
+    worker.on('disconnected', error => told.push(error.message)).on('stopped', () => told.push('stopped'));
+    await worker.work({ burst: true });
+    await expect.poll(sockets, soon).toBe(before);
+    // the end of a socket is told in a later turn
+    for (let turn = 0; turn < 3; turn++) await new Promise(resolve => setImmediate(resolve));
+    expect(told).toEqual(['stopped']);
+  });
+});
+
 describe('a worker on a Redis that is out of memory', () => {
   it('runs the jobs that wait, and keeps their results', async () => {
     const jobs = await q.enqueueMany([['f'], ['f']]);
