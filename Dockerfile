@@ -14,9 +14,11 @@ WORKDIR /opt/rq-node
 COPY --from=build /src/package.json ./
 COPY --from=build /src/node_modules node_modules
 COPY --from=build /src/dist dist
-# so that a mounted module can import 'rq-node', and `rq-worker` is on the PATH
+# so that a mounted module can import 'rq-node', and `rq-worker` and `rq` are on the PATH
 RUN mkdir -p /node_modules && ln -s /opt/rq-node /node_modules/rq-node \
-  && chmod +x dist/bin/rq-worker.js && ln -s /opt/rq-node/dist/bin/rq-worker.js /usr/local/bin/rq-worker
+  && chmod +x dist/bin/rq-worker.js dist/bin/rq.js \
+  && ln -s /opt/rq-node/dist/bin/rq-worker.js /usr/local/bin/rq-worker \
+  && ln -s /opt/rq-node/dist/bin/rq.js /usr/local/bin/rq
 USER node
 WORKDIR /app
 # exec form: the worker is process 1 and gets SIGTERM itself
