@@ -272,6 +272,18 @@ describe('rq-worker on a Redis that may evict keys', () => {
   });
 });
 
+describe('rq-worker --metrics-port', () => {
+  it('exits with 1 and one line where the port is taken', async () => {
+    const args = ['-b', '-u', redis.url, '-f', TASKS, '--metrics-port', String(redis.port)];
+    const { code, out, err } = await run(args);
+    expect(err).toMatch(/^rq-worker: Metrics can't be served on 127\.0\.0\.1:\d+: .*EADDRINUSE.*\n$/);
+    // nothing of it was begun
+    expect(out).not.toContain('started');
+    expect(await redis.client.keys('*')).toEqual([]);
+    expect(code).toBe(1);
+  });
+});
+
 describe('rq-worker --pid', () => {
   it('exits with 1 and one line where the file can’t be written', async () => {
     const path = folder.of('no', 'such', 'folder');
