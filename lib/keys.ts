@@ -28,6 +28,8 @@ export interface QueueKeys {
   /** Ours: how many jobs were ever taken from the queue; and a list of what a sweep found every few seconds. */
   readonly taken: string;
   readonly samples: string;
+  /** Ours: sorted set of the jobs that wait aside, for a slot of their key. */
+  readonly parked: string;
   /** Held by a Python scheduler that moves this queue's due jobs. */
   readonly schedulerLock: string;
   /** Ours: hash of the queue's crons, name to definition; sorted set of when each comes next; hash of when each last came. */
@@ -64,11 +66,13 @@ export class Keys {
   readonly groupPrefix: string;
   /** Ours: a set of the runs that take a key's slots is this and the key. */
   readonly slotsPrefix: string;
-  /** Ours: a list of the jobs that wait for a slot of a key is this and the key; and the set of all such keys. */
+  /** Ours: the jobs that wait for a slot of a key are in a sorted set: this and the key; and one of all such keys. */
   readonly parkedPrefix: string;
   readonly parked: string;
   /** Ours: what holds a unique call is this, its queue, a colon and what stands for the call. */
   readonly uniquePrefix: string;
+  /** A queue's jobs that wait aside are in this and its name. */
+  readonly asidePrefix: string;
   /** A worker's hash is this and its name. */
   readonly workerPrefix: string;
   /** A job's status channel is this, its queue, a colon and its id. */
@@ -94,6 +98,7 @@ export class Keys {
     this.parkedPrefix = `${prefix}:parked:`;
     this.parked = `${prefix}:parked`;
     this.uniquePrefix = `${prefix}:unique:`;
+    this.asidePrefix = `${prefix}:aside:`;
     this.workerPrefix = `${prefix}:worker:`;
     this.statusPrefix = `${prefix}:status:`;
     this.commandPrefix = `${prefix}:pubsub:`;
@@ -118,6 +123,7 @@ export class Keys {
       starts: `${prefix}starts:${name}`,
       taken: `${prefix}taken:${name}`,
       samples: `${prefix}samples:${name}`,
+      parked: this.asidePrefix + name,
       schedulerLock: `${prefix}scheduler-lock:${name}`,
       crons: `${prefix}crons:${name}`,
       cronTicks: `${prefix}cron-ticks:${name}`,

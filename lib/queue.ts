@@ -80,6 +80,8 @@ export class Queue implements AsyncDisposable {
   readonly deferredRegistry: Registry;
   readonly scheduledRegistry: ScheduledRegistry;
   readonly canceledRegistry: Registry;
+  /** Jobs that wait aside, for a slot of the key of their `limit`: they are not in the list, and `count()` passes over them. */
+  readonly parkedRegistry: Registry;
   readonly #link: Link;
   readonly #store: Store;
   readonly #sender: Sender;
@@ -108,6 +110,7 @@ export class Queue implements AsyncDisposable {
     this.deferredRegistry = new Registry(this.#store, this.#keys, 'deferred');
     this.scheduledRegistry = new ScheduledRegistry(this.#store, this.#keys);
     this.canceledRegistry = new Registry(this.#store, this.#keys, 'canceled');
+    this.parkedRegistry = new Registry(this.#store, this.#keys, 'parked');
   }
 
   /**
@@ -281,7 +284,7 @@ export class Queue implements AsyncDisposable {
     return fields === undefined ? undefined : new Job<T>(this.#store, id, fields);
   }
 
-  /** Ids of waiting jobs, next one first. All of them by default. */
+  /** Ids of waiting jobs, next one first, without those that wait aside (`parkedRegistry`). All of them by default. */
   async getJobIds(offset: number = 0, limit: number = Infinity): Promise<string[]> {
     checkCount(offset, 'offset', 0);
     if (limit !== Infinity) checkCount(limit, 'limit', 0);
@@ -298,13 +301,13 @@ export class Queue implements AsyncDisposable {
     return jobs.flatMap(it => (it.status === 'fulfilled' && it.value !== undefined ? [it.value] : []));
   }
 
-  /** Number of waiting jobs. */
+  /** Number of waiting jobs, without those that wait aside (`parkedRegistry`). */
   async count(): Promise<number> {
     return this.#store.count(this.#keys);
   }
 
   /**
-   * Deletes the waiting jobs; answers how many. Those that run, or have ended, stay. It goes on in steps of at most 1,000 jobs,
+   * Deletes the waiting jobs, those that wait aside among them; answers how many. Those that run, or have ended, stay. It goes on in steps of at most 1,000 jobs,
    * each of which is told to `onProgress`, and between which an aborted `signal` ends it.
    */
   async empty(options?: EmptyOptions): Promise<number> {
@@ -312,7 +315,10 @@ export class Queue implements AsyncDisposable {
     return this.#store.empty(this.#keys, signal, onProgress);
   }
 
-  /** Deletes the waiting jobs and the queue's name from the set of queues. A job that is put on it later brings it back. */
+  /**
+   * Deletes the waiting jobs and the queue's name from the set of queues. A job that is put on it later brings it back; a
+   * pause and a rate stay set for it.
+   */
   async delete(): Promise<void> {
     await this.empty();
     await this.#store.forget(this.#keys);

@@ -5,9 +5,12 @@ import type { QueueKeys } from './keys.ts';
 import { checkCount, checkJobId } from './options.ts';
 import type { Store } from './store.ts';
 
-type RegistryName = 'started' | 'finished' | 'failed' | 'deferred' | 'scheduled' | 'canceled';
+type RegistryName = 'started' | 'finished' | 'failed' | 'deferred' | 'scheduled' | 'canceled' | 'parked';
 
-/** One registry of one queue. Jobs that were stopped are in the failed one, as in RQ. */
+/**
+ * One registry of one queue. Jobs that were stopped are in the failed one, as in RQ. Those in the parked one are queued: they
+ * wait aside until a slot of their `limit` is free.
+ */
 export class Registry {
   readonly name: RegistryName;
   readonly #store: Store;
@@ -63,9 +66,10 @@ export class Registry {
     const fields = await this.#store.fetch(checkJobId(id));
     if (fields === undefined) throw new NoSuchJobError(id);
     const job = new Job(this.#store, id, fields);
-    // stopped jobs are among the failed ones
+    // stopped jobs are among the failed ones; those that are parked are queued, and so are others
     const place = job.status === 'stopped' ? 'failed' : job.status;
-    if (place === this.name && job.origin === this.#queue.name) return job;
+    const here = this.name === 'parked' ? await this.#store.isParked(this.#queue, id) : place === this.name;
+    if (here && job.origin === this.#queue.name) return job;
     throw new InvalidJobOperationError(
       id,
       `Job ${id} is not in the ${this.name} registry: it is ${job.status} on queue ${job.origin}`,

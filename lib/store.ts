@@ -35,6 +35,7 @@ import { requeue } from './lua/requeue.ts';
 import { reschedule } from './lua/reschedule.ts';
 import { saveMeta } from './lua/save-meta.ts';
 import { saveProgress } from './lua/save-progress.ts';
+import { slotArguments } from './lua/slots.ts';
 import type { Fields, JobStatus } from './record.ts';
 import { errorTextOf, toFields } from './record.ts';
 import type { StreamEntry } from './results.ts';
@@ -353,9 +354,12 @@ export class Store {
           job: this.keys.job(id),
           dependencies: this.keys.dependencies(id),
           releasing: this.keys.releasing,
+          all: this.keys.queues,
+          parked: this.keys.parked,
         },
         queues: [unit],
         args: {
+          ...slotArguments(this.keys),
           id,
           job_prefix: this.keys.jobPrefix,
           queue_name: unit.name,
@@ -377,9 +381,12 @@ export class Store {
           results: keys.results(id),
           dependencies: keys.dependencies(id),
           releasing: keys.releasing,
+          all: keys.queues,
+          parked: keys.parked,
         },
         queues: [unit],
         args: {
+          ...slotArguments(keys),
           id,
           job_prefix: keys.jobPrefix,
           queue_name: unit.name,
@@ -465,19 +472,28 @@ export class Store {
       : this.#sender.send('list jobs', 'read', redis => redis.lrange(queue.list, offset, last));
   }
 
+  /** Whether a job waits aside for a slot of its key. */
+  isParked(queue: QueueKeys, id: string): Promise<boolean> {
+    return this.#sender.send('look for a job', 'read', async redis => {
+      return (await redis.zscore(queue.parked, id)) !== null;
+    });
+  }
+
   /** Removes the waiting jobs there are now, in bounded steps; answers how many. */
   async empty(
     queue: QueueKeys,
     signal?: AbortSignal,
     onProgress?: (deleted: number) => void,
   ): Promise<number> {
-    const { jobPrefix, groupPrefix } = this.keys;
-    let [left, deleted] = [await this.count(queue), 0];
+    const { jobPrefix, groupPrefix, parkedPrefix, releasing, parked } = this.keys;
+    const prefixes = { job_prefix: jobPrefix, group_prefix: groupPrefix, parked_prefix: parkedPrefix };
+    const [aside] = await this.registry(queue.parked, false, 0, 0);
+    let [left, deleted] = [(await this.count(queue)) + aside, 0];
     while (left > 0) {
       if (signal?.aborted === true) break;
-      const args = { job_prefix: jobPrefix, group_prefix: groupPrefix, most: Math.min(left, 1000) };
+      const args = { ...prefixes, most: Math.min(left, 1000) };
       const reply = await this.#sender.send('empty the queue', 'repeatable', redis =>
-        empty.run(redis, { keys: { releasing: this.keys.releasing }, queues: [queue], args }),
+        empty.run(redis, { keys: { releasing, parked }, queues: [queue], args }),
       );
       const [taken = 0, gone = 0] = (reply as unknown[]).map(Number);
       if (taken === 0) break;

@@ -26,6 +26,7 @@ import { heartbeat } from './lua/heartbeat.ts';
 import { queueDue } from './lua/queue-due.ts';
 import { releaseClaims } from './lua/release-claims.ts';
 import { renew } from './lua/renew.ts';
+import { slotArguments } from './lua/slots.ts';
 import { sweep } from './lua/sweep.ts';
 import { unregister } from './lua/unregister.ts';
 import { inGroups, type HandIn, type RunRef } from './outcome.ts';
@@ -117,7 +118,7 @@ export interface WorkerStoreOptions {
   readonly rates?: ReadonlyMap<string, string>;
   /** How often each queue is drawn beside the others, by name; 1 by default. */
   readonly weights?: ReadonlyMap<string, number> | undefined;
-  /** Takes what is in its claims and nothing else, suspended or not: so a job can be run at once where it is enqueued. */
+  /** Takes what is in its claims and nothing else, whatever it should keep to: so a job can be run at once where it is enqueued. */
   readonly aside?: boolean;
 }
 
@@ -133,6 +134,7 @@ export class WorkerStore {
   /** Marks every execution id of this worker: 64 random bits. */
   readonly #tag: string = `n${randomBytes(8).toString('hex')}`;
   readonly #suspended: string;
+  readonly #slots: ReturnType<typeof slotArguments>;
   /** Whether one look at all pub/sub channels costs less than one for each job. */
   #fewChannels = false;
   #calls = 0;
@@ -149,10 +151,15 @@ export class WorkerStore {
     this.queues = queues;
     this.#units = queues.map(name => {
       const claims = keys.claims(worker, name);
-      return { ...keys.queue(name), claims, ...(aside ? { list: claims } : {}) };
+      return {
+        ...keys.queue(name),
+        claims,
+        ...(aside ? { list: claims, limits: keys.claims(worker, '') } : {}),
+      };
     });
     // the claims on a queue without a name never exist
     this.#suspended = aside ? keys.claims(worker, '') : keys.suspended;
+    this.#slots = { ...slotArguments(keys), ...(aside ? { slots_prefix: '' } : {}) };
     this.lease = lease;
     this.#maxRecoveries = maxRecoveries;
     this.#rates =
@@ -196,7 +203,6 @@ export class WorkerStore {
       args: {
         job_prefix: this.keys.jobPrefix,
         results_prefix: this.keys.resultsPrefix,
-        list_prefix: this.keys.listPrefix,
         deferred_prefix: this.keys.deferredPrefix,
         group_prefix: this.keys.groupPrefix,
         unique_prefix: this.keys.uniquePrefix,
@@ -215,8 +221,7 @@ export class WorkerStore {
         single: single ? '1' : '0',
         few_channels: this.#fewChannels ? '1' : '0',
         release_most: RELEASE_BATCH,
-        slots_prefix: this.keys.slotsPrefix,
-        parked_prefix: this.keys.parkedPrefix,
+        ...this.#slots,
         rates: this.#rates,
         weights: this.#weights,
       },
@@ -305,10 +310,11 @@ export class WorkerStore {
   /** Gives runs back to the front of their queues, uncounted; answers how many were still the worker's. */
   async giveBack(redis: Redis, runs: readonly RunRef[]): Promise<number> {
     return (await giveBack.run(redis, {
-      keys: {},
+      keys: { all: this.keys.queues, parked: this.keys.parked },
       queues: this.#units,
       args: {
         job_prefix: this.keys.jobPrefix,
+        ...this.#slots,
         worker: this.worker,
         status_prefix: this.keys.statusPrefix,
         queue_names: this.queues.join(','),
@@ -386,12 +392,12 @@ export class WorkerStore {
         job_prefix: this.keys.jobPrefix,
         results_prefix: this.keys.resultsPrefix,
         patience: DUE_PATIENCE,
-        slots_prefix: this.keys.slotsPrefix,
         group_prefix: this.keys.groupPrefix,
-        parked_prefix: this.keys.parkedPrefix,
+        ...this.#slots,
+        started_prefix: this.keys.startedPrefix,
+        look_again: (SWEEP_MS * 0.8) / 1000,
         release_most: RELEASE_BATCH,
         status_prefix: this.keys.statusPrefix,
-        list_prefix: this.keys.listPrefix,
         deferred_prefix: this.keys.deferredPrefix,
         worker_prefix: this.keys.workerPrefix,
         executions_prefix: this.keys.executionsPrefix,

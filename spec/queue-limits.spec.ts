@@ -114,7 +114,7 @@ describe('the option limit', () => {
     });
     const working = worker.work();
     await other.wait({ timeout: 5 });
-    expect(await redis.client.lrange('rq:parked:acme', 0, -1)).toEqual(jobs.slice(2).map(({ id }) => id));
+    expect(await redis.client.zrange('rq:parked:acme', '0', '-1')).toEqual(jobs.slice(2).map(({ id }) => id));
     const going = setInterval(() => release.shift()?.(), 5);
     await Promise.all(jobs.map(job => job.wait({ timeout: 5 })));
     clearInterval(going);

@@ -3,7 +3,7 @@ import { Script } from '../script.ts';
 import { jobs } from './advance/jobs.ts';
 import { outcomes } from './advance/outcomes.ts';
 import { fill, release, releaseSome } from './dependents.ts';
-import { slots } from './slots.ts';
+import { parking, SLOT_ARGUMENTS, slots, type SlotArgument } from './slots.ts';
 import { announce, clock, keep, queueAgain, queueNames, retry, seconds } from './parts.ts';
 
 /**
@@ -36,7 +36,6 @@ export const advance: Script<
   'list' | 'started' | 'finished' | 'failed' | 'scheduled' | 'claims' | 'limits' | 'starts' | 'taken',
   | 'job_prefix'
   | 'results_prefix'
-  | 'list_prefix'
   | 'deferred_prefix'
   | 'group_prefix'
   | 'unique_prefix'
@@ -55,8 +54,7 @@ export const advance: Script<
   | 'single'
   | 'few_channels'
   | 'release_most'
-  | 'slots_prefix'
-  | 'parked_prefix'
+  | SlotArgument
   | 'rates'
   | 'weights'
 > = new Script({
@@ -66,7 +64,6 @@ export const advance: Script<
   args: [
     'job_prefix',
     'results_prefix',
-    'list_prefix',
     'deferred_prefix',
     'group_prefix',
     'unique_prefix',
@@ -85,8 +82,7 @@ export const advance: Script<
     'single',
     'few_channels',
     'release_most',
-    'slots_prefix',
-    'parked_prefix',
+    ...SLOT_ARGUMENTS,
     'rates',
     'weights',
   ],
@@ -123,8 +119,9 @@ local function following()
     ${release}
     ${releaseSome}
     ${slots}
+    ${parking}
     follow_ups = { retry = retry, run_as_asked = run_as_asked, run_repeated = run_repeated, release = release,
-      release_some = release_some, slot_free = slot_free, park = park, unpark = unpark }
+      release_some = release_some, free_slot = free_slot, slot_free = slot_free, park = park }
   end
   return follow_ups
 end

@@ -1,6 +1,7 @@
 /** Takes a job that has not ended out of its queue for good, or fences off its run. */
 import { Script } from '../script.ts';
 import { letGo } from './dependents.ts';
+import { SLOT_ARGUMENTS, slots, type SlotArgument } from './slots.ts';
 import { announce, clock, keep, seconds, sound } from './parts.ts';
 
 /**
@@ -10,19 +11,19 @@ import { announce, clock, keep, seconds, sound } from './parts.ts';
  * the job is on). Only a job that was queued, started, deferred or scheduled is changed.
  */
 export const cancel: Script<
-  'job' | 'dependencies' | 'releasing',
+  'job' | 'dependencies' | 'releasing' | 'all' | 'parked',
   'list' | 'started' | 'deferred' | 'scheduled' | 'canceled',
-  'id' | 'job_prefix' | 'queue_name' | 'status_prefix' | 'failure_ttl' | 'release'
+  'id' | 'job_prefix' | 'queue_name' | 'status_prefix' | 'failure_ttl' | 'release' | SlotArgument
 > = new Script({
   name: 'cancel',
-  keys: ['job', 'dependencies', 'releasing'],
+  keys: ['job', 'dependencies', 'releasing', 'all', 'parked'],
   queueKeys: ['list', 'started', 'deferred', 'scheduled', 'canceled'],
-  args: ['id', 'job_prefix', 'queue_name', 'status_prefix', 'failure_ttl', 'release'],
-  parts: [clock, announce, seconds, keep, sound, letGo],
+  args: ['id', 'job_prefix', 'queue_name', 'status_prefix', 'failure_ttl', 'release', ...SLOT_ARGUMENTS],
+  parts: [clock, announce, seconds, keep, sound, letGo, slots],
   allowOom: true,
   body: `
 local q = queue(1)
-local held = redis.call('HMGET', job, 'status', 'origin', 'worker_name', 'execution_id', 'failure_ttl')
+local held = redis.call('HMGET', job, 'status', 'origin', 'worker_name', 'execution_id', 'failure_ttl', 'limit_key')
 if not held[1] then return { 'gone' } end
 if held[2] and held[2] ~= queue_name then return { 'elsewhere', held[2] } end
 local was = held[1]
@@ -42,6 +43,7 @@ else
   redis.call('HDEL', job, 'execution_id')
   keep(job, ttl)
 end
+if held[6] then leave(held[6], id, held[4] or '', queue_name) end
 if release == '1' then let_go(id)
 -- who waits for it finds it gone then
 elseif ttl == 0 then redis.call('UNLINK', job .. ':dependents')

@@ -2,12 +2,12 @@
 import { Script } from '../script.ts';
 
 /** Reply: 1 where it was taken off. */
-export const forget: Script<'all', 'list'> = new Script({
+export const forget: Script<'all', 'list' | 'parked'> = new Script({
   name: 'forget',
   keys: ['all'],
-  queueKeys: ['list'],
+  queueKeys: ['list', 'parked'],
   allowOom: true,
   body: `
-if redis.call('LLEN', queue(1).list) > 0 then return 0 end
+if redis.call('LLEN', queue(1).list) > 0 or redis.call('EXISTS', queue(1).parked) == 1 then return 0 end
 return redis.call('SREM', all, queue(1).list)`,
 });

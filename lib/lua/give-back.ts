@@ -1,17 +1,27 @@
 /** Gives runs back to the front of their queues, uncounted: at a shutdown, and after a reply that was lost. */
 import { Script } from '../script.ts';
+import { SLOT_ARGUMENTS, slots, type SlotArgument } from './slots.ts';
 import { announce, clock, queueAgain, queueNames, seconds } from './parts.ts';
 
 /** Rest, for each run: queue (from 1), job id, execution id; the first of them ends up in front. Reply: how many were given back. */
 export const giveBack: Script<
-  never,
+  'all' | 'parked',
   'list' | 'started',
-  'job_prefix' | 'worker' | 'status_prefix' | 'queue_names' | 'errors_kept' | 'error_bytes'
+  'job_prefix' | SlotArgument | 'worker' | 'status_prefix' | 'queue_names' | 'errors_kept' | 'error_bytes'
 > = new Script({
   name: 'give_back',
+  keys: ['all', 'parked'],
   queueKeys: ['list', 'started'],
-  args: ['job_prefix', 'worker', 'status_prefix', 'queue_names', 'errors_kept', 'error_bytes'],
-  parts: [queueNames, clock, announce, seconds, queueAgain],
+  args: [
+    'job_prefix',
+    ...SLOT_ARGUMENTS,
+    'worker',
+    'status_prefix',
+    'queue_names',
+    'errors_kept',
+    'error_bytes',
+  ],
+  parts: [queueNames, clock, announce, seconds, queueAgain, slots],
   allowOom: true,
   body: `
 local given = 0
@@ -19,7 +29,7 @@ for at = #ARGV - 2, rest, -3 do
   local i, id, run = tonumber(ARGV[at]), ARGV[at + 1], ARGV[at + 2]
   local q = queue(i)
   local key = job_prefix .. id
-  local held = redis.pcall('HMGET', key, 'status', 'execution_id', 'worker_name', 'stop_requested')
+  local held = redis.pcall('HMGET', key, 'status', 'execution_id', 'worker_name', 'stop_requested', 'limit_key')
   local listable = type(redis.pcall('LLEN', q.list)) ~= 'table'
   if listable then
     local mine = not held.err and held[1] == 'started' and held[2] == run and held[3] == worker
@@ -30,6 +40,7 @@ for at = #ARGV - 2, rest, -3 do
       redis.pcall('ZREM', q.started, id .. ':' .. run)
     end
     if mine and held[4] ~= run then
+      if held[5] then free_slot(held[5], id, run) end
       queue_again(key, id, q.list, true)
       announce(names[i], id, 'queued')
       given = given + 1

@@ -1,7 +1,7 @@
 /** The janitor's round on one queue: what dead workers held goes back, what has expired is forgotten. */
 import { Script } from '../script.ts';
 import { fill, release } from './dependents.ts';
-import { slots } from './slots.ts';
+import { lookAtSlots, SLOT_ARGUMENTS, slots, type SlotArgument } from './slots.ts';
 import { announce, clock, keep, queueAgain, retry, seconds, sound } from './parts.ts';
 
 /**
@@ -12,6 +12,8 @@ import { announce, clock, keep, queueAgain, retry, seconds, sound } from './part
  * rule holds: it is retried if any retry is left, and failed else. At most `most` members are looked at.
  *
  * A deferred job whose dependencies are met, or gone without a word (expired, deleted by somebody else), is queued.
+ *
+ * A key that jobs wait for a slot of is looked at once in `look_again` seconds, whichever queue the round is on.
  *
  * The claims of a worker go back once its hash has less than `silent_ms` left to live.
  *
@@ -28,6 +30,7 @@ export const sweep: Script<
   | 'canceled'
   | 'deferred'
   | 'scheduled'
+  | 'parked'
   | 'claimants'
   | 'janitor'
   | 'taken'
@@ -36,7 +39,6 @@ export const sweep: Script<
   | 'job_prefix'
   | 'results_prefix'
   | 'status_prefix'
-  | 'list_prefix'
   | 'deferred_prefix'
   | 'worker_prefix'
   | 'executions_prefix'
@@ -54,9 +56,10 @@ export const sweep: Script<
   | 'error_bytes'
   | 'patience'
   | 'release_most'
-  | 'slots_prefix'
   | 'group_prefix'
-  | 'parked_prefix'
+  | SlotArgument
+  | 'started_prefix'
+  | 'look_again'
 > = new Script({
   name: 'sweep',
   keys: ['all', 'workers', 'releasing', 'parked', 'groups'],
@@ -69,6 +72,7 @@ export const sweep: Script<
     'canceled',
     'deferred',
     'scheduled',
+    'parked',
     'claimants',
     'janitor',
     'taken',
@@ -79,7 +83,6 @@ export const sweep: Script<
     'job_prefix',
     'results_prefix',
     'status_prefix',
-    'list_prefix',
     'deferred_prefix',
     'worker_prefix',
     'executions_prefix',
@@ -97,9 +100,10 @@ export const sweep: Script<
     'error_bytes',
     'patience',
     'release_most',
-    'slots_prefix',
     'group_prefix',
-    'parked_prefix',
+    ...SLOT_ARGUMENTS,
+    'started_prefix',
+    'look_again',
   ],
   parts: [
     clock,
@@ -112,6 +116,7 @@ export const sweep: Script<
     'local release_left = tonumber(release_most)',
     release,
     slots,
+    lookAtSlots,
     sound,
   ],
   allowOom: true,
@@ -178,12 +183,13 @@ local function recover(member)
   redis.call('ZREM', q.started, member)
   local key = job_prefix .. id
   local held = redis.pcall('HMGET', key, 'status', 'execution_id', 'recoveries', 'failure_ttl', 'worker_name',
-    'redeliver', 'stop_requested')
+    'redeliver', 'stop_requested', 'limit_key')
   if held.err then return end
   if ours then
     if held[1] ~= 'started' or held[2] ~= run then return end
     -- RQ's claim leaves our execution id in place: where a run of Python's is registered, the job is that one's
     if python_runs(id) then return end
+    if held[8] then free_slot(held[8], id, run) end
   else
     -- a Python worker may die before its job's status says started: then the id is still on its way
     -- RQ's cancel leaves a member behind: where the job runs with us now, only that is removed
@@ -291,14 +297,22 @@ if type(group) == 'string' then
   if redis.call('EXISTS', group_prefix .. group) == 0 then redis.call('SREM', groups, group) end
 end
 
--- ---- jobs that wait for a slot of a key whose runs ended without a word
-local shared = redis.pcall('SRANDMEMBER', parked, 20)
-for _, key in ipairs(shared.err and {} or shared) do
-  local first = redis.pcall('LINDEX', parked_prefix .. key, 0)
-  local most = type(first) == 'string' and tonumber(redis.pcall('HGET', job_prefix .. first, 'limit_concurrency') or '') or 1
-  unpark(key, most - slots_taken(key))
+-- ---- keys whose slots became free without a word, or whose turn was lost with a job; each once a round, whoever looks
+local keys_due = redis.pcall('ZRANGEBYSCORE', parked, '-inf', text_of(now - tonumber(look_again)), 'LIMIT', 0, limit)
+if keys_due.err then keys_due = {} end
+for _, key in ipairs(keys_due) do
+  redis.call('ZADD', parked, 'XX', text_of(now), key)
+  look_at_slots(key, limit)
+end
+-- ---- jobs that waited for a slot until they expired, or were canceled by RQ
+local aside = redis.pcall('ZCARD', q.parked)
+if type(aside) == 'number' and aside > 0 then
+  local first = math.max(0, math.min(math.floor(aside * tonumber(offset)), aside - limit))
+  for _, id in ipairs(redis.call('ZRANGE', q.parked, first, first + limit - 1)) do
+    if redis.pcall('HGET', job_prefix .. id, 'status') ~= 'queued' then redis.call('ZREM', q.parked, id) end
+  end
 end
 publish_all()
-local more = #due >= limit or returned >= limit
+local more = #due >= limit or returned >= limit or #keys_due >= limit
 return { 1, more and 1 or 0, recovered, abandoned, returned }`,
 });

@@ -35,9 +35,15 @@ local function open(i)
     local starts = queue(i).starts
     redis.pcall('ZREMRANGEBYSCORE', starts, '-inf', string.format('%.6f', now - ms / 1000))
     local size = redis.pcall('ZCARD', starts)
-    n = type(size) == 'table' and 0 or math.max(0, tonumber(count) - size)
-    limited[i] = { i = i, ms = ms }
-    limits_met[#limits_met + 1] = limited[i]
+    if type(size) == 'table' then
+      -- what can't be counted is not taken
+      n = 0
+      if usable(i) then unusable[#unusable + 1] = i end
+    else
+      n = math.max(0, tonumber(count) - size)
+      limited[i] = { i = i, ms = ms, most = tonumber(count), before = size }
+      limits_met[#limits_met + 1] = limited[i]
+    end
   end
   allowed[i] = n
   return n
@@ -75,10 +81,11 @@ local function start(i, id)
     alone = 1
   end
   if shares then
-    local most = tonumber(redis.call('HGET', key, 'limit_concurrency') or '')
+    local held = redis.call('HMGET', key, 'limit_concurrency', 'origin', 'enqueued_at')
+    local most = tonumber(held[1] or '')
     -- what somebody else wrote limits nothing
-    if not most or most < 1 or shares == '' then shares = nil
-    elseif not following().slot_free(shares, most) and following().park(shares, id) then return true end
+    if not most or most < 1 or shares == '' or slots_prefix == '' or held[2] ~= names[i] then shares = nil
+    elseif not following().slot_free(shares, most) and following().park(shares, id, names[i], held[3]) then return true end
   end
   local run = run_prefix .. string.char(97 + math.floor(taken / 26), 97 + taken % 26)
   jobs[taken * 3 + 1], jobs[taken * 3 + 2], jobs[taken * 3 + 3] = i, id, fields
@@ -209,8 +216,11 @@ for _, rate in ipairs(limits_met) do
   end
   if #rate > 0 then redis.pcall('PEXPIRE', starts, rate.ms) end
   if allowed[i] <= 0 then
-    local oldest = redis.pcall('ZRANGE', starts, 0, 0, 'WITHSCORES')
-    local wait = oldest[2] and (tonumber(oldest[2]) + rate.ms / 1000 - now) * 1000 or 1000
-    closed[#closed + 1] = { i, math.max(1, math.ceil(wait)), redis.call('LLEN', queue(i).list) }
+    -- the one after whose time there are fewer than may be: a rate may have been lowered
+    local last = math.max(0, rate.before + #rate / 2 - rate.most)
+    local gone = redis.pcall('ZRANGE', starts, last, last, 'WITHSCORES')
+    local wait = gone[2] and (tonumber(gone[2]) + rate.ms / 1000 - now) * 1000 or 1000
+    local waiting = redis.pcall('LLEN', queue(i).list)
+    closed[#closed + 1] = { i, math.max(1, math.ceil(wait)), type(waiting) == 'number' and waiting or 0 }
   end
 end`;

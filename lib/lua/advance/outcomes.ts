@@ -16,6 +16,8 @@ local function stream_in(id, run, status, stream, seconds)
 end
 local function finish(i, id, run, status, ttl, text, stream, seconds, announced_text, follows, shares)
   local key = job_prefix .. id
+  -- whatever became of the job: this run is over
+  if shares ~= '' and slots_prefix ~= '' then following().free_slot(shares, id, run) end
   -- the worker as well: Python's claim leaves our execution id in place
   local fence = redis.pcall('HMGET', key, 'status', 'execution_id', 'worker_name', 'unique')
   if fence.err then return 0 end
@@ -35,10 +37,6 @@ local function finish(i, id, run, status, ttl, text, stream, seconds, announced_
   local gone = ended[i] or {}
   ended[i] = gone
   gone[#gone + 1] = id .. ':' .. run
-  if shares ~= '' then
-    redis.pcall('SREM', slots_prefix .. shares, id .. ':' .. run)
-    following().unpark(shares, 1)
-  end
   if status == 'failed' then
     redis.call('HSET', key, 'ended_at', timestamp(), 'exc_info', text)
     local again
