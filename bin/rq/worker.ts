@@ -126,20 +126,23 @@ function listed(value: string, all: readonly string[] = []): readonly string[] {
 }
 
 function weightsFrom(value: string): Record<string, number> {
-  const weights: Record<string, number> = {};
+  const weights = new Map<string, number>();
   for (const pair of value.split(',')) {
     const [, queue = '', n = ''] = /^([^=]+)=(\d+)$/.exec(pair) ?? [];
     if (queue === '' || Number(n) < 1)
       throw new InvalidArgumentError('It must be queues and whole numbers of 1 or more: high=5,low=1.');
-    weights[queue] = Number(n);
+    if (weights.has(queue)) throw new InvalidArgumentError(`It names the queue ${queue} twice.`);
+    weights.set(queue, Number(n));
   }
-  return weights;
+  return Object.fromEntries(weights);
 }
 
 function rateFrom(value: string, all: Readonly<Record<string, string>> = {}): Record<string, string> {
   const at = value.indexOf('=');
   if (at < 1) throw new InvalidArgumentError('It must be a queue and a rate: mails=10/m.');
-  return { ...all, [value.slice(0, at)]: value.slice(at + 1) };
+  const queue = value.slice(0, at);
+  if (Object.hasOwn(all, queue)) throw new InvalidArgumentError(`The queue ${queue} has a rate already.`);
+  return Object.fromEntries([...Object.entries(all), [queue, value.slice(at + 1)]]);
 }
 
 async function run(

@@ -163,20 +163,30 @@ export class Loop {
   /** Ends one run that somebody asked to stop. */
   stopRun(executionId: string): void {
     const run = this.#find(executionId);
-    run?.abort(new StopRequestedError(run.jobId));
+    if (run !== undefined) this.#abort(run, new StopRequestedError(run.jobId));
   }
 
   /** Ends one job's runs, or with '' all. */
   stopJob(jobId: string): void {
     for (const run of this.#held()) {
-      if (jobId === '' || run.jobId === jobId) run.abort(new StopRequestedError(run.jobId));
+      if (jobId === '' || run.jobId === jobId) this.#abort(run, new StopRequestedError(run.jobId));
     }
   }
 
   /** A run is not the job's any more. */
   lose(executionId: string): void {
     const run = this.#find(executionId);
-    run?.abort(new LeaseLostError(run.jobId));
+    if (run !== undefined) this.#abort(run, new LeaseLostError(run.jobId));
+  }
+
+  #abort(run: Run, reason: StopRequestedError | LeaseLostError): void {
+    run.abort(reason);
+    const at = this.#ahead.indexOf(run);
+    if (at < 0) return;
+    // nothing of it has begun: it ends at once, not when a slot is free
+    this.#ahead.splice(at, 1);
+    this.#running.add(run);
+    this.#perform(run);
   }
 
   #find(executionId: string): Run | undefined {
@@ -281,7 +291,7 @@ export class Loop {
     for (const { place, id, reason } of reply.dropped)
       this.#hooks.dropped(this.#queueName(place), id, reason);
     if (single || reply.probation === 'ahead') this.#probation.ahead = reply.probation === 'ahead';
-    if (want > 0 || claims.size > 0) this.#outlook.learn(reply);
+    if (want > 0 || claims.size > 0) this.#outlook.learn(reply, want > 0);
     // an end may have put other jobs on the queues, after they were found empty
     else if (reply.answers.length > 0) this.#lookUnlessWaiting();
     if (reply.jobs.length > 0) await this.#take(reply);
@@ -324,6 +334,10 @@ export class Loop {
 
   #start(run: Run): void {
     this.#hooks.started(run);
+    this.#perform(run);
+  }
+
+  #perform(run: Run): void {
     perform(run, this.#options.functions, this.#options, outcome => this.#settle(run, outcome));
   }
 
@@ -337,7 +351,8 @@ export class Loop {
       run.ended = outcome;
       this.#exchange.settle(run as Settled);
     }
-    const next = this.#ahead.shift();
+    // one that ended before it began has freed none
+    const next = this.#running.size < this.#options.concurrency ? this.#ahead.shift() : undefined;
     if (next !== undefined) {
       this.#running.add(next);
       // not within the end of another one

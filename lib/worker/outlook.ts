@@ -65,15 +65,16 @@ export class Outlook {
     for (const place of places) this.#claims.add(place);
   }
 
-  learn({ more, unusable, closed, jobs }: AdvanceReply): void {
-    this.more = more;
+  /** `asked` is false where no job was asked for: then the queues were not looked at, and what was claimed has gone back. */
+  learn({ more, unusable, closed, jobs }: AdvanceReply, asked: boolean = true): void {
+    this.more = asked || more === 'suspended' ? more : 'perhaps';
     const suspended = more === 'suspended';
     if (suspended !== this.#suspended) this.#hooks.suspended(suspended);
     this.#suspended = suspended;
     for (const place of unusable) if (!this.#unusable.has(place)) this.#hooks.unusable(place);
     this.#unusable = new Set(unusable);
     // what was not asked for is not known
-    if (suspended) return;
+    if (suspended || !asked) return;
     const paused = new Set(closed.filter(({ ms }) => ms === 0).map(({ place }) => place));
     // a call that found enough has not looked at all queues
     if (more === 'yes') {

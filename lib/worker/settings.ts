@@ -131,6 +131,8 @@ const WORKER_OPTIONS = [
   'onError',
   'metrics',
 ];
+/** The sum of all has to fit into what Lua's random numbers can be of. */
+const MOST_WEIGHT = 100_000;
 const STRATEGIES: readonly string[] = ['default', 'round_robin', 'random', 'weighted'];
 
 /** @throws {TypeError | RangeError} that quotes what came and says what is accepted. */
@@ -149,17 +151,8 @@ export function checkWorker(
   checkKnown(strategy, STRATEGIES, 'dequeueStrategy');
   if (weights !== undefined && strategy !== 'weighted')
     throw new TypeError(`weights go with dequeueStrategy 'weighted', not ${quote(strategy)}`);
-  const byQueue = <S>(
-    option: string,
-    values: object | undefined,
-    check: (value: unknown, what: string) => S,
-  ): Map<string, S> =>
-    new Map(
-      Object.entries(checkOptions(values, names as string[], option)).map(([name, value]) => [
-        name,
-        check(value, `${option}.${name}`),
-      ]),
-    );
+  if (weights === undefined && strategy === 'weighted')
+    throw new TypeError("dequeueStrategy 'weighted' needs weights: { high: 5, low: 1 }");
   const lease = parseDuration(given.lease ?? LEASE, 'lease');
   if (lease < LEAST_LEASE) {
     throw new RangeError(`lease must be ${LEAST_LEASE} seconds or more, not ${quote(given.lease)}`);
@@ -174,8 +167,8 @@ export function checkWorker(
     crons: given.crons === undefined ? [] : checkCrons(given.crons, queue),
     concurrency: checkCount(given.concurrency ?? CONCURRENCY, 'concurrency', 1),
     prefetch: checkCount(given.prefetch ?? 0, 'prefetch', 0),
-    weights: weights && byQueue('weights', weights, (value, what) => checkCount(value, what, 1)),
-    rates: byQueue('rateLimits', rateLimits, storedRate),
+    weights: weights === undefined ? undefined : byQueue('weights', weights, names, checkWeight),
+    rates: rateLimits === undefined ? new Map() : byQueue('rateLimits', rateLimits, names, storedRate),
     strategy,
     resultTtl: storedTtl(given.resultTtl ?? RESULT_TTL, 'resultTtl'),
     shutdownTimeout: parseDuration(given.shutdownTimeout ?? SHUTDOWN_TIMEOUT, 'shutdownTimeout'),
@@ -194,6 +187,33 @@ export function checkWorker(
 export function checkCrons(crons: readonly CronEntry[], queue: string): readonly ListedCron[] {
   const defaults = queueDefaults(undefined, undefined);
   return prepareCrons(crons, queue, (fn, args = [], options) => prepareCall(fn, args, options, defaults, ''));
+}
+
+/** An option that says something of queues, of those the worker listens on. */
+function byQueue<T>(
+  option: string,
+  values: unknown,
+  queues: readonly unknown[],
+  check: (value: unknown, what: string) => T,
+): Map<string, T> {
+  const plain: unknown = values !== null && typeof values === 'object' && Object.getPrototypeOf(values);
+  if (plain !== Object.prototype && plain !== null)
+    throw new TypeError(`${option} must be an object with a value for each queue, not ${quote(values)}`);
+  const entries = Object.entries(values as object);
+  for (const [name] of entries) {
+    if (!queues.includes(name))
+      throw new TypeError(
+        `${option} names the queue ${quote(name)}, and the worker listens on ${queues.join(', ')}`,
+      );
+  }
+  return new Map(entries.map(([name, value]) => [name, check(value, `${option}.${name}`)]));
+}
+
+function checkWeight(value: unknown, what: string): number {
+  const weight = checkCount(value, what, 1);
+  if (weight > MOST_WEIGHT)
+    throw new RangeError(`${what} must be a whole number of 1 to ${MOST_WEIGHT}, not ${quote(value)}`);
+  return weight;
 }
 
 function toTable(functions: FunctionSource | FunctionTable, warn: (text: string) => void): FunctionTable {
