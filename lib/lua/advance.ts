@@ -121,7 +121,7 @@ local function following()
     ${slots}
     ${parking}
     follow_ups = { retry = retry, run_as_asked = run_as_asked, run_repeated = run_repeated, release = release,
-      release_some = release_some, free_slot = free_slot, slot_free = slot_free, park = park }
+      release_some = release_some, unpark = unpark, slot_free = slot_free, park = park }
   end
   return follow_ups
 end

@@ -154,6 +154,8 @@ export class Loop {
 
   /** Aborts what runs, so that it goes back to its queue: after the grace, or at once. */
   giveUp(atOnce: boolean): void {
+    // before a slot is free for them
+    this.#exchange.giveBack(this.#ahead.splice(0));
     for (const run of this.#running.all()) {
       run.abort(new ShutdownError(run.jobId, isRedeliverable(run.fields)));
       if (atOnce) run.leave();

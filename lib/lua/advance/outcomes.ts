@@ -5,7 +5,7 @@
 export const outcomes = `
 -- ---- outcomes
 local answers, ended, registered = {}, {}, {}
-local over, over_dependents = {}, {}
+local over, over_dependents, freed = {}, {}, {}
 local stream_type = { finished = '1', failed = '2', stopped = '3' }
 
 local function stream_in(id, run, status, stream, seconds)
@@ -17,7 +17,10 @@ end
 local function finish(i, id, run, status, ttl, text, stream, seconds, announced_text, follows, shares)
   local key = job_prefix .. id
   -- whatever became of the job: this run is over
-  if shares ~= '' and slots_prefix ~= '' then following().free_slot(shares, id, run) end
+  if shares ~= '' and slots_prefix ~= '' then
+    redis.pcall('SREM', slots_prefix .. shares, id .. ':' .. run)
+    freed[shares] = (freed[shares] or 0) + 1
+  end
   -- the worker as well: Python's claim leaves our execution id in place
   local fence = redis.pcall('HMGET', key, 'status', 'execution_id', 'worker_name', 'unique')
   if fence.err then return 0 end
@@ -120,6 +123,9 @@ for _, list in ipairs(registered) do
     redis.call('ZADD', list.key, unpack(list, first, math.min(first + 1999, #list)))
   end
 end
+
+-- all of a key at once, so that they come back in their order
+for key, n in pairs(freed) do following().unpark(key, n) end
 
 -- asked for all at once, as hardly any job has dependents
 for first = 1, #over, 2000 do
