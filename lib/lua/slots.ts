@@ -84,8 +84,8 @@ local function park(key, id, queue_name, since)
 end`;
 
 /**
- * For who sweeps. `look_at_slots(key, least)` frees the slots of runs that are over without a word, and has as many jobs come back as
- * there are slots. Needs `slots`, `clock`, and the arguments `started_prefix` and `margin`.
+ * For who sweeps. `look_at_slots(key, at_most)` frees the slots of runs that are over without a word, and has as many jobs come back as
+ * there are slots, and no more than `at_most`. Needs `slots`, `clock`, and the arguments `started_prefix` and `margin`.
  */
 export const lookAtSlots = `
 local function slots_taken(key)
@@ -114,8 +114,6 @@ local function look_at_slots(key, at_most)
   end
   local free = most - slots_taken(key)
   unpark(key, math.min(at_most, free))
-  -- of another type, or emptied by somebody else
-  if type(redis.pcall('ZCARD', parked_prefix .. key)) == 'table' or redis.call('EXISTS', parked_prefix .. key) == 0 then
-    redis.pcall('ZREM', parked, key)
-  end
+  -- emptied by somebody else
+  if redis.call('EXISTS', parked_prefix .. key) == 0 then redis.pcall('ZREM', parked, key) end
 end`;

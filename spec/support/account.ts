@@ -42,11 +42,12 @@ export async function unrest(redis: Redis, queues: readonly string[]): Promise<R
     if (key.startsWith('rq:queue:')) asked.llen(key);
     else asked.zcard(key);
   }
+  asked.keys('rq:parked:*');
   asked.keys('rq:worker:*:claims:*');
   const replies = (await asked.exec()) ?? [];
   const sizes = keys.map((key, i): [string, number] => [key, Number(replies[i]?.[1] ?? NaN)]);
-  const claims = (replies.at(-1)?.[1] ?? []) as string[];
-  return Object.fromEntries([...sizes.filter(([, size]) => size !== 0), ...claims.map(key => [key, 1])]);
+  const held = replies.slice(-2).flatMap(reply => (reply[1] ?? []) as string[]);
+  return Object.fromEntries([...sizes.filter(([, size]) => size !== 0), ...held.map(key => [key, 1])]);
 }
 
 export async function account(redis: Redis, queues: readonly string[], ledger: Ledger): Promise<Account> {
@@ -139,7 +140,8 @@ async function strayKeys(redis: Redis, hashes: ReadonlyMap<string, Held>): Promi
   const strays: string[] = [];
   for (const key of await redis.keys('rq:*')) {
     const [, job] = /^rq:(?:results:|executions:|execution:|job::?)([^:]+)/.exec(key) ?? [];
-    const ends = /^rq:(?:worker|janitor|scheduler)/.test(key) && !key.startsWith('rq:workers');
+    const ends =
+      /^rq:(?:worker|janitor|scheduler|starts|slots|parked|aside)/.test(key) && !key.startsWith('rq:workers');
     const kept = job === undefined ? !ends : hashes.has(job);
     if (!kept && (await redis.ttl(key)) === -1) strays.push(`${key}: without a lifetime`);
   }
