@@ -70,7 +70,7 @@ describe('a pause', () => {
       for (let i = 0; i < (ALL ? 12 : 3); i++) {
         // they wait, with reads that a pause does not end
         const some = await c.enqueue(2, { queue: other });
-      await expect.poll(() => some.every(id => c.ledger.counts('end').has(id)), soon).toBe(true);
+        await expect.poll(() => some.every(id => c.ledger.counts('end').has(id)), soon).toBe(true);
         await c.q.pause();
         const held = await c.enqueue(c.between(1, 5));
         const free = await c.enqueue(2, { queue: other });

@@ -167,6 +167,29 @@ export const producerSteps: Steps = async walk => {
       expect(await q.canceledRegistry.count()).toBe(0);
     },
     async () => {
+      await q.pause();
+      await q.setRateLimit('10/m');
+      expect([await q.isPaused(), await q.getRateLimit()]).toEqual([true, '10/m']);
+      await q.resume();
+      await q.setRateLimit(undefined);
+      expect(await look.exists('rq:limits:q')).toBe(0);
+      const limit = { key: 'k', concurrency: 1 };
+      for (const id of ['p1', 'p2', 'p3']) {
+        await q.enqueue('f', [], { jobId: id, limit });
+        await look.lrem('rq:queue:q', 0, id);
+        for (const key of ['rq:parked:k', 'rq:aside:q']) await look.zadd(key, id.slice(1), id);
+      }
+      await look.zadd('rq:parked', 0, 'k');
+      await look.hset('rq:job:p1', { status: 'started', worker_name: 'w', execution_id: 'n1' });
+      await look.zrem('rq:parked:k', 'p1');
+      await look.sadd('rq:slots:k', 'p1:n1');
+      expect(await q.parkedRegistry.getJobIds()).toEqual(['p1', 'p2', 'p3']);
+      await (await job('p1')).cancel();
+      expect(await q.getJobIds()).toEqual(['p2']);
+      await q.parkedRegistry.remove('p3');
+      expect(await look.exists('rq:slots:k', 'rq:parked:k', 'rq:parked')).toBe(0);
+    },
+    async () => {
       await q.cron('@yearly', 'f');
       expect((await q.crons()).map(({ name }) => name)).toEqual(['f']);
       expect(await q.removeCron('f')).toBe(true);
@@ -289,7 +312,7 @@ export const workerSteps: Steps = async walk => {
       // some of an earlier run are still on their way
       await look.sadd('rq:releasing:more', 'of-another');
       expect(await handIn({}, {})).toEqual(['accepted', 'accepted']);
-      while (await store.queueDue(link.redis));
+      while ((await store.queueDue(link.redis)).more);
       expect(await look.exists('rq:releasing', 'rq:releasing:many', 'rq:releasing:more')).toBe(0);
       expect(await look.exists('rq:job:many:dependents', 'rq:job:more:dependents')).toBe(0);
     },
@@ -312,6 +335,25 @@ export const workerSteps: Steps = async walk => {
       } finally {
         heard.disconnect();
       }
+    },
+    async () => {
+      await look.hset('rq:limits:q', 'rate', '3/60000');
+      await list('plain', 'first', 'second', 'third');
+      const limit = { limit_key: 'k', limit_concurrency: '1', enqueued_at: '2026-01-02T03:04:05.000006Z' };
+      for (const id of ['first', 'second', 'third']) await put(id, limit);
+      expect(await handIn({}, { shares: 'k' })).toEqual(['accepted', 'accepted']);
+      expect(await look.zcard('rq:starts:q')).toBe(2);
+      expect(await look.pttl('rq:starts:q')).toBeGreaterThan(0);
+      expect(await look.lrange('rq:queue:q', 0, -1)).toEqual(['second']);
+      const [run] = await take();
+      expect(run?.jobId).toBe('second');
+      expect(await store.giveBack(link.redis, run === undefined ? [] : [run])).toBe(1);
+      expect(await look.lrange('rq:queue:q', 0, -1)).toEqual(['second', 'third']);
+      await look.zadd('rq:parked', 0, 'k');
+      await look.zadd('rq:parked:k', 1, 'gone');
+      await look.sadd('rq:slots:k', 'gone:n1');
+      await store.sweep(link.redis, 0, false);
+      expect(await look.exists('rq:slots:k', 'rq:parked', 'rq:parked:k')).toBe(0);
     },
     async () => {
       await look.rpush('rq:worker:w:claims:q', 'a');
