@@ -29,6 +29,8 @@ export class Proxy {
   requests = 0;
   /** Replies go out one byte at a time. */
   slow = false;
+  /** Milliseconds that a packet takes each way, as to a Redis far away. */
+  delay = 0;
   readonly #server: Server;
   readonly #pairs: Set<Pair> = new Set();
   #upstream: number;
@@ -141,7 +143,7 @@ export class Proxy {
     const [requests, replies] = [new Values(), new Values()];
     client.on('data', chunk => {
       for (const request of requests.push(chunk)) losing = this.#ask(pair, request) ?? losing;
-      upstream.write(chunk);
+      this.#carry(upstream, chunk);
     });
     upstream.on('data', chunk => {
       for (const reply of replies.push(chunk)) {
@@ -179,13 +181,15 @@ export class Proxy {
     return loss;
   }
 
+  #carry(to: Socket, chunk: Buffer): void {
+    if (this.delay === 0) to.write(chunk);
+    else setTimeout(() => to.writable && to.write(chunk), this.delay);
+  }
+
   #send(pair: Pair, reply: Buffer): void {
     const { client } = pair;
     if (this.#stalled) return;
-    if (!this.slow) {
-      client.write(reply);
-      return;
-    }
+    if (!this.slow) return this.#carry(client, reply);
     pair.sent = pair.sent.then(async () => {
       for (let i = 0; i < reply.length && client.writable; i++) {
         await new Promise(resolve => client.write(reply.subarray(i, i + 1), resolve));
