@@ -83,7 +83,8 @@ describe('docs/wire-format.md', () => {
       ...Object.values(queueKeys),
       ...Object.values(built),
     ];
-    expect(firstColumn('Keys')).toEqual(expect.arrayContaining([...all, `${keys.groupPrefix}<name>`]));
+    const prefixed = [`${keys.groupPrefix}<name>`, `${keys.slotsPrefix}<key>`, `${keys.parkedPrefix}<key>`];
+    expect(firstColumn('Keys')).toEqual(expect.arrayContaining([...all, ...prefixed]));
     for (const channel of Object.values(channels)) expect(section('Channels')).toContain(`\`${channel}\``);
   });
 

@@ -65,7 +65,7 @@ describe('README, Whose turn it is', () => {
       await writeFile(join(folder.path, /^\/\/ (\S+)/.exec(text)?.[1] ?? ''), text);
     expect(files).toHaveLength(2);
 
-    const [session] = blocks.filter(({ kind }) => kind === '');
+    const session = blocks.find(({ kind }) => kind === '');
     const steps = (session?.text ?? '').split(/^\$ /m).slice(1);
     expect(steps).toHaveLength(2);
     for (const step of steps) {

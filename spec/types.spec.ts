@@ -11,6 +11,7 @@ import {
   type Progress,
   type Queue,
   type Worker,
+  type WorkerOptions,
   type getCurrentJob,
   type JobFailedError,
   type RqError,
@@ -261,6 +262,39 @@ describe('callbacks', () => {
     const many = () =>
       q.enqueueMany([[later, ['1'], { ...options, onSuccess: (_: Job, r: { id: string }) => r }]]);
     expectTypeOf([call, many]).toBeArray();
+  });
+});
+
+describe('limits', () => {
+  it('are a key and a number, on a call and on a task', () => {
+    const limit = { key: 'acme', concurrency: 2 } as const;
+    const calls = [() => q.enqueue(add, [1, 2], { limit }), () => task(add, { limit }).delay(1, 2)];
+    expectTypeOf(calls).toEqualTypeOf<(() => Promise<Job<number>>)[]>();
+    // @ts-expect-error: concurrency is missing
+    const half = () => q.enqueue(add, [1, 2], { limit: { key: 'acme' } });
+    // @ts-expect-error: a number
+    const text = () => q.enqueue(add, [1, 2], { limit: { key: 'acme', concurrency: '2' } });
+    expectTypeOf([half, text]).toBeArray();
+  });
+
+  it('of a queue are texts, or none', () => {
+    const rate = () => q.getRateLimit();
+    const none = () => q.setRateLimit(undefined);
+    expectTypeOf<Given<typeof rate>>().toEqualTypeOf<string | undefined>();
+    expectTypeOf(none).returns.toEqualTypeOf<Promise<void>>();
+    // @ts-expect-error: a rate is a text
+    const number = () => q.setRateLimit(10);
+    // @ts-expect-error: no rate is undefined, and said
+    const nothing_ = () => q.setRateLimit();
+    expectTypeOf([number, nothing_]).toBeArray();
+  });
+
+  it('of a worker are by queue', () => {
+    expectTypeOf<WorkerOptions['weights']>().toEqualTypeOf<Readonly<Record<string, number>> | undefined>();
+    expectTypeOf<WorkerOptions['rateLimits']>().toEqualTypeOf<Readonly<Record<string, string>> | undefined>();
+    expectTypeOf<WorkerOptions['dequeueStrategy']>().toEqualTypeOf<
+      'default' | 'round_robin' | 'random' | 'weighted' | undefined
+    >();
   });
 });
 

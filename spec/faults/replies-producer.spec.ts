@@ -33,6 +33,7 @@ describe('a producer whose reply is lost', () => {
       await producer.empty();
       await producer.saveMeta();
       await producer.crons();
+      await producer.turns();
       await producer.q.close();
       await producer.parked.close();
       proxy.spare();
@@ -45,7 +46,19 @@ describe('a producer whose reply is lost', () => {
   });
 
   const SCRIPTS = PRODUCERS.map(({ name }) => name);
-  const PLAIN = ['INFO', 'CLIENT SETINFO', 'SUBSCRIBE', 'UNSUBSCRIBE', 'LLEN', 'LRANGE', 'PUBLISH', 'TIME'];
+  const PLAIN = [
+    'INFO',
+    'CLIENT SETINFO',
+    'SUBSCRIBE',
+    'UNSUBSCRIBE',
+    'LLEN',
+    'LRANGE',
+    'PUBLISH',
+    'HSET',
+    'HMGET',
+    'HDEL',
+    'TIME',
+  ];
   const COMMANDS = [...PLAIN, ...SCRIPTS, ...SCRIPTS.map(name => `EVAL ${name}`)];
 
   faultCase('to each command by its name', { timeout: 600_000, queues }, async c => {
@@ -68,6 +81,9 @@ describe('a producer whose reply is lost', () => {
       reschedule: () => producer.reschedule(),
       SUBSCRIBE: () => producer.finished(),
       UNSUBSCRIBE: () => producer.finished(),
+      HSET: () => producer.turns(),
+      HMGET: () => producer.turns(),
+      HDEL: () => producer.turns(),
     };
     for (const name of COMMANDS) {
       const script = name.replace('EVAL ', '');

@@ -23,11 +23,12 @@ async function explained(c: FaultCase): Promise<void> {
 async function killHolder(c: FaultCase, ids: readonly string[]): Promise<void> {
   const holder = (): (typeof c.workers)[number] | undefined => {
     const { entries } = c.ledger.read();
-    const running = ids.flatMap(id => {
+    const inRuns = ids.flatMap(id => {
       const { starts, ends } = entries.get(id) ?? { starts: [], ends: [] };
       return starts.slice(ends.length).map(({ pid }) => pid);
     });
-    return c.workers.find(({ pid }) => running.includes(pid));
+    const running = new Set(inRuns);
+    return c.workers.find(({ pid }) => running.has(pid));
   };
   await expect.poll(holder, soon).toBeDefined();
   const worker = holder();
@@ -60,7 +61,7 @@ describe('the slots of a key', () => {
       await explained(c);
       expect(mostAtOnce(c.ledger, acme), 'of acme').toBe(2);
       expect(mostAtOnce(c.ledger, bee), 'of bee').toBeLessThanOrEqual(3);
-      const longest = Math.max(...[...c.ledger.counts('start').values()]);
+      const longest = Math.max(...c.ledger.counts('start').values());
       c.note = `at most ${longest} runs of a job`;
     },
   );
@@ -169,10 +170,10 @@ describe('jobs that were taken ahead', () => {
     const ids = await c.enqueue(8);
     for (let i = 0; i < 8 && (await poison.getStatus()) !== 'failed'; i++) {
       const worker = c.worker('--prefetch', '4');
-      await Promise.race([
-        worker.exit().then(() => c.ledger.struck(worker.pid)),
-        expect.poll(() => poison.getStatus(), { timeout: 40_000, interval: 50 }).toBe('failed'),
-      ]);
+      const over = async (): Promise<boolean> =>
+        worker.child.signalCode !== null || (await poison.getStatus()) === 'failed';
+      await expect.poll(over, { timeout: 40_000, interval: 50 }).toBe(true);
+      c.ledger.struck(worker.pid);
     }
     expect(await poison.getStatus()).toBe('failed');
     await c.rest(['default'], 60_000);

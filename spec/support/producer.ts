@@ -66,6 +66,17 @@ export class Producer {
     expect(await this.parked.count()).toBe(0);
   }
 
+  /** Set, read, and taken away again: a queue of nobody's work is left as it was. */
+  async turns(): Promise<void> {
+    const { parked } = this;
+    await parked.pause();
+    await parked.setRateLimit('10/m');
+    expect([await parked.isPaused(), await parked.getRateLimit()]).toEqual([true, '10/m']);
+    await parked.resume();
+    await parked.setRateLimit(undefined);
+    expect(await this.c.redis.client.exists('rq:limits:parked')).toBe(0);
+  }
+
   async saveMeta(): Promise<void> {
     const job = await this.enqueue(this.parked);
     job.meta = { seen: true };

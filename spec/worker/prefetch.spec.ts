@@ -84,8 +84,8 @@ describe('jobs taken ahead', () => {
   it('are renewed with the runs', async () => {
     await ahead(2, { lease: 3 });
     const scores = async (): Promise<number[]> =>
-      (await redis.client.zrange('rq:wip:default', '0', '-1', 'WITHSCORES')).flatMap((it, i) =>
-        i % 2 ? [Number(it)] : [],
+      (await redis.client.zrange('rq:wip:default', '0', '-1', 'WITHSCORES')).flatMap((entry, i) =>
+        i % 2 ? [Number(entry)] : [],
       );
     const before = Math.min(...(await scores()));
     await expect.poll(async () => Math.min(...(await scores())), soon).toBeGreaterThan(before);
@@ -156,7 +156,7 @@ describe('jobs taken ahead', () => {
     void other.work();
     await expect.poll(() => statuses(jobs), { timeout: 15_000 }).toEqual(['finished', 'finished']);
     await expect.poll(() => lost.length, { timeout: 10_000 }).toBeGreaterThanOrEqual(2);
-    for (const name of ['0', '1']) expect(ran.filter(it => it === name)).toEqual([name]);
+    for (const name of ['0', '1']) expect(ran.filter(each => each === name)).toEqual([name]);
   });
 
   it('are not asked for beside a job that was lost twice', async () => {

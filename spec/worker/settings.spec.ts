@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import type { FunctionTable } from '../../lib/functions.ts';
-import { checkWorker, type WorkerOptions, type WorkerSettings } from '../../lib/worker/settings.ts';
+import { checkWorker, type WorkerSettings } from '../../lib/worker/settings.ts';
 
 const functions: FunctionTable = new Map([['f', (): number => 1]]);
 const check = (options: object, queues: readonly string[] = ['high', 'low']): WorkerSettings =>
-  checkWorker(queues, { functions, ...options } as WorkerOptions, () => {});
+  checkWorker(queues, { functions, ...options }, () => {});
 
 describe('checkWorker', () => {
   it('takes queues in their order, without limits, and nothing ahead, by default', () => {
