@@ -78,6 +78,7 @@ describe('a producer whose reply is lost', () => {
       PUBLISH: () => producer.cancelRunning(),
       request_stop: () => producer.stop(),
       read_results: () => producer.results(),
+      read_stats: () => producer.stats(),
       reschedule: () => producer.reschedule(),
       SUBSCRIBE: () => producer.finished(),
       UNSUBSCRIBE: () => producer.finished(),

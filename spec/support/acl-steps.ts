@@ -226,6 +226,16 @@ export const producerSteps: Steps = async walk => {
       await q.delete();
       expect(await look.exists('rq:queues', 'rq:queue:q')).toBe(0);
     },
+    async () => {
+      await look.set('rq:taken:q', 1);
+      await q.enqueue('f');
+      expect(await q.stats()).toMatchObject({ length: 1, departures: undefined });
+      await q.pause();
+      await q.setRateLimit('5/m');
+      expect([await q.isPaused(), await q.getRateLimit()]).toEqual([true, '5/m']);
+      await q.resume();
+      expect(await look.hkeys('rq:limits:q')).toEqual(['rate']);
+    },
     ...producerDependencySteps(q, look, ended),
   ]);
 };
@@ -394,7 +404,9 @@ export const workerSteps: Steps = async walk => {
       await look.sadd('rq:claimants:q', 'dead', 'signed-off');
       await look.rpush('rq:worker:dead:claims:q', 'claimed');
       await look.hset('rq:worker:signed-off', 'death', 'long ago');
+      await look.rpush('rq:samples:q', ...Array.from({ length: 16 }, () => '1 0 0'));
       const swept = await store.sweep(link.redis, 0, false);
+      expect(await look.llen('rq:samples:q')).toBe(16);
       expect({ ...swept, abandoned: swept.abandoned.toSorted() }).toEqual({
         held: true,
         more: false,

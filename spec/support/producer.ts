@@ -95,6 +95,13 @@ export class Producer {
     expect(await this.parked.crons()).toEqual([]);
   }
 
+  /** How the backlog of those that nobody runs stands. */
+  async stats(): Promise<void> {
+    const job = await this.enqueue(this.parked);
+    expect((await this.parked.stats()).length).toBe(await this.parked.count());
+    await this.cancel(job);
+  }
+
   /** A job that runs until it is told to end. */
   async #running(): Promise<Job> {
     const job = await this.q.enqueue('waitForAbort', [60_000], { resultTtl: -1 });
