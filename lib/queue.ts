@@ -403,14 +403,17 @@ export class Queue implements AsyncDisposable {
   async #putAll(all: readonly Prepared[]): Promise<Job[]> {
     const jobs = all.map(({ job }) => job);
     const added = await this.#store.enqueueTogether(this.#keys, jobs);
-    return Promise.all(jobs.map((job, i) => this.#handle(job, added[i] ?? 'queued')));
+    return Promise.all(jobs.map(async (job, i) => this.#handle(job, added[i] ?? 'queued')));
   }
 
   /** A handle on a new job, or on the one that is there instead. */
-  async #handle(job: NewJob, added: Enqueued): Promise<Job> {
+  #handle(job: NewJob, added: Enqueued): Promise<Job> | Job {
     if (typeof added === 'string')
       return new Job(this.#store, job.id, new LocalFields(this.name, job, added));
-    const { id, status } = added;
+    return this.#handleOn(added, job);
+  }
+
+  async #handleOn({ id, status }: Exclude<Enqueued, string>, job: NewJob): Promise<Job> {
     const local = new LocalFields(this.name, job, status === 'gone' ? 'finished' : status);
     return new Job(this.#store, id, (await this.#store.fetch(id)) ?? local);
   }

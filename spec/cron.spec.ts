@@ -78,6 +78,17 @@ describe('Queue.cron', () => {
     );
   });
 
+  it('keeps callbacks, and nothing of a task that is unique', async () => {
+    const unique = { on: 'args' } as const;
+    const report = task((month: string) => month, { name: 'report', unique, onFailure: 'mourn' });
+    await q.cron(YEARLY, report, ['2026-11'], { onSuccess: { fn: 'celebrate', timeout: 5 } });
+    const callbacks = { success: { name: 'celebrate', timeout: 5 }, failure: { name: 'mourn', timeout: 60 } };
+    expect(await definition('report')).toMatchObject({
+      settings: ['timeout', '180', 'callbacks', JSON.stringify(callbacks)],
+    });
+    expect((await redis.client.keys('*')).toSorted()).toEqual(['rq:cron-ticks:q', 'rq:crons:q']);
+  });
+
   it('uses what task noted for the function, and the name that it gave', async () => {
     const report = task((month: string) => month, { name: 'report', timeout: '1h', retry: { max: 1 } });
     const cron = await q.cron(YEARLY, report, ['2026-11'], { timeout: '2h' });

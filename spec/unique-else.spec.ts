@@ -1,7 +1,8 @@
 /** `unique: { on: 'args', else }`: what becomes of the call, and of the job that is there. */
 import { describe, expect, it } from 'vitest';
-import type { EnqueueOptions, Job, UniqueOptions } from '../lib/index.ts';
+import { Worker, type EnqueueOptions, type Job, type UniqueOptions } from '../lib/index.ts';
 import { useQueue, useRedis, workOff } from './support/in-process.ts';
+import * as tasks from './support/tasks.js';
 import { add, sum } from './support/tasks.js';
 
 const redis = useRedis();
@@ -125,6 +126,41 @@ describe('unique on args, else replace', () => {
     expect(await redis.client.exists(`rq:job::${old.id}:dependencies`)).toBe(0);
     await workOff(redis);
     expect([await status(old), await job.result]).toEqual(['canceled', ['x']]);
+  });
+
+  it('gives what waits for the old one the lifetime that it has', async () => {
+    const old = await q.enqueue('f', [1], { ...args(), failureTtl: 60 });
+    await q.enqueue('g', [], { dependsOn: old });
+    await q.enqueue('f', [1], replace);
+    expect(await redis.client.ttl(`rq:job:${old.id}:dependents`)).toBeGreaterThan(50);
+    const gone = await q.enqueue('f', [2], { ...args(), failureTtl: 0 });
+    await q.enqueue('g', [], { dependsOn: gone });
+    await q.enqueue('f', [2], replace);
+    expect(await redis.client.exists(`rq:job:${gone.id}:dependents`)).toBe(0);
+  });
+
+  it('changes nothing where the new one takes the result of a job that is gone', async () => {
+    const lost = await q.enqueue('f', []);
+    const old = await q.enqueue('f', [lost], args());
+    await redis.client.del(`rq:job:${lost.id}`);
+    await expect(q.enqueue('f', [lost], replace)).rejects.toMatchObject({ code: 'RQ_DEPENDENCY_FAILED' });
+    expect([await status(old), await holder()]).toEqual(['deferred', old.id]);
+  });
+
+  it('puts the new one on the queue where the old one waits for a slot', async () => {
+    const limit = { key: 'k', concurrency: 1 };
+    const first = await q.enqueue('waitForAbort', [60_000], { limit });
+    const old = await q.enqueue('echo', ['x'], { ...replace, limit });
+    const worker = new Worker('default', { connection: redis.url, functions: tasks, concurrency: 2 });
+    const working = worker.work();
+    await expect.poll(() => redis.client.lrange('rq:parked:k', 0, -1), { timeout: 5000 }).toEqual([old.id]);
+    const job = await q.enqueue('echo', ['x'], { ...replace, limit });
+    await expect.poll(() => redis.client.llen('rq:parked:k'), { timeout: 5000 }).toBe(2);
+    await first.stop();
+    expect(await job.wait({ timeout: 5 })).toEqual(['x']);
+    await worker.stop();
+    await working;
+    expect([await status(old), await redis.client.exists('rq:parked:k')]).toEqual(['canceled', 0]);
   });
 
   it('keeps nothing of the old one where its failureTtl is 0', async () => {

@@ -234,6 +234,20 @@ describe('unique on args', () => {
     expect(await job.result).toBe(4);
   });
 
+  it('with an id that is taken, keeps all of a chain or a group from being queued', async () => {
+    const jobId = 'own';
+    await redis.client.hset('rq:job:own', { status: 'finished', origin: 'default' });
+    await redis.client.zadd('rq:finished:default', 'inf', jobId);
+    const before = (await redis.client.keys('*')).toSorted();
+    const refusal = { code: 'RQ_DUPLICATE_JOB', jobId, status: 'finished' };
+    await expect(q.chain([['f'], ['g', [], { jobId, unique: true }]])).rejects.toMatchObject(refusal);
+    await expect(q.group([['f'], ['g', [], { jobId, unique: true }]])).rejects.toMatchObject(refusal);
+    const made = (await redis.client.keys('*')).toSorted().filter(key => key !== 'rq:queues');
+    expect(made).toEqual(before);
+    // not so where it is not unique
+    expect((await q.chain([['f'], ['g', [], { jobId }]])).id).toBe(jobId);
+  });
+
   it('is refused for chains and groups', async () => {
     const said = 'is for single jobs';
     await expect(q.chain([['f', [], args()], ['g']])).rejects.toThrow(said);
