@@ -70,8 +70,12 @@ const JOB_ID = /^[A-Za-z0-9_-]{1,128}$/;
 
 /** A queue's or a worker's name. */
 export function checkName(name: unknown, what: string): string {
-  if (typeof name === 'string' && QUEUE_NAME.test(name)) return name;
+  if (isQueueName(name)) return name;
   throw new TypeError(`A ${what} must be 1 to 128 of A-Z a-z 0-9 _ . - and not ${quote(name)}`);
+}
+
+export function isQueueName(name: unknown): name is string {
+  return typeof name === 'string' && QUEUE_NAME.test(name);
 }
 
 /** A job's id. RQ takes no dot in it. */

@@ -1,10 +1,17 @@
 /** All queues and workers of one Redis: what `rq` shows, and what holds for all of them. */
+import { clean, type CleanOptions, type CleanReport } from './clean.ts';
 import { Link, type ConnectionOption } from './connection.ts';
+import { examine, type DoctorOptions } from './doctor.ts';
 import { parseDuration, type Duration } from './duration.ts';
+import type { Finding } from './finding.ts';
 import { Job } from './job.ts';
 import { Keys } from './keys.ts';
-import { checkJobId, checkName, checkOptions } from './options.ts';
+import { measure, type MemoryOptions, type MemoryReport } from './memory.ts';
+import { OperatorStore } from './operator-store.ts';
+import { checkJobId, checkName, checkOptions, isQueueName } from './options.ts';
+import { FAILURES, failureOf, type Failure, type Overview, type QueueOverview } from './overview.ts';
 import { Queue } from './queue.ts';
+import { shownRate } from './rate.ts';
 import { textOf, timeOf, type Fields } from './record.ts';
 import { Store } from './store.ts';
 
@@ -57,6 +64,7 @@ export interface QueueCounts {
 export class Rq implements AsyncDisposable {
   readonly #link: Link;
   readonly #store: Store;
+  readonly #operator: OperatorStore;
   readonly #prefix: string | undefined;
   readonly #queues: Map<string, Queue> = new Map();
 
@@ -64,7 +72,14 @@ export class Rq implements AsyncDisposable {
     const { connection, prefix } = checkOptions(options, ['connection', 'prefix'], 'Rq');
     this.#prefix = prefix === undefined ? undefined : checkName(prefix, 'prefix');
     this.#link = Link.to(connection);
-    this.#store = new Store(this.#link, new Keys(this.#prefix));
+    const keys = new Keys(this.#prefix);
+    this.#store = new Store(this.#link, keys);
+    this.#operator = new OperatorStore(this.#link, keys);
+  }
+
+  /** Where Redis is: host and port, or the socket's path. */
+  get address(): string {
+    return this.#link.address;
   }
 
   /** A queue over this connection, whether it exists or not. */
@@ -78,24 +93,93 @@ export class Rq implements AsyncDisposable {
     return queue;
   }
 
-  /** The queues that jobs were ever put on, by name. */
+  /** The names of the queues that jobs were ever put on, in order; Python takes names that `queue()` refuses. */
+  async queueNames(): Promise<string[]> {
+    return (await this.#store.queueNames()).toSorted();
+  }
+
+  /** The queues that jobs were ever put on, by name, but for those whose names are not for us. */
   async queues(): Promise<Queue[]> {
-    const names = await this.#store.queueNames();
-    return names.toSorted().map(name => this.queue(name));
+    return (await this.queueNames()).filter(isQueueName).map(name => this.queue(name));
   }
 
   async counts(name: string): Promise<QueueCounts> {
-    const queue = this.queue(name);
+    const keys = this.#store.keys.queue(name);
+    const size = async (key: string, expires: boolean): Promise<number> =>
+      (await this.#store.registry(key, expires, 0, 0))[0];
     const [queued, started, finished, failed, deferred, scheduled, canceled] = await Promise.all([
-      queue.count(),
-      queue.startedRegistry.count(),
-      queue.finishedRegistry.count(),
-      queue.failedRegistry.count(),
-      queue.deferredRegistry.count(),
-      queue.scheduledRegistry.count(),
-      queue.canceledRegistry.count(),
+      this.#store.count(keys),
+      size(keys.started, false),
+      size(keys.finished, true),
+      size(keys.failed, true),
+      size(keys.deferred, false),
+      size(keys.scheduled, false),
+      size(keys.canceled, false),
     ]);
     return { name, queued, started, finished, failed, deferred, scheduled, canceled };
+  }
+
+  /** What a queue holds, how its backlog moves, and whether it is paused or limited. */
+  async queueOverview(name: string): Promise<QueueOverview> {
+    const keys = this.#store.keys.queue(name);
+    const [counts, stats, { paused, rate }] = await Promise.all([
+      this.counts(name),
+      this.#store.stats(keys),
+      this.#store.limits(keys),
+    ]);
+    return {
+      ...counts,
+      ...stats,
+      paused: paused !== undefined,
+      rate: rate === undefined ? undefined : shownRate(rate),
+    };
+  }
+
+  /** One look at all queues, workers, and the latest failures. */
+  async overview(): Promise<Overview> {
+    const names = await this.queueNames();
+    const [suspended, queues, workers] = await Promise.all([
+      this.isSuspended(),
+      Promise.all(names.map(name => this.queueOverview(name))),
+      this.workers(),
+    ]);
+    const failing = queues
+      .filter(({ failed }) => failed > 0)
+      .map(({ name, failed }) => this.#failures(name, failed));
+    const failures = (await Promise.all(failing))
+      .flat()
+      .toSorted((a, b) => (b.at?.getTime() ?? 0) - (a.at?.getTime() ?? 0))
+      .slice(0, FAILURES);
+    return { at: new Date(), suspended, queues, workers, failures };
+  }
+
+  async #failures(name: string, failed: number): Promise<Failure[]> {
+    const { failed: key } = this.#store.keys.queue(name);
+    // what expires last failed last, as a rule
+    const [, ids] = await this.#store.registry(key, false, Math.max(0, failed - FAILURES), failed);
+    const jobs = await Promise.all(ids.map(id => this.fetchJob(id).catch(() => undefined)));
+    return Promise.all(jobs.flatMap(job => (job === undefined ? [] : [failureOf(job)])));
+  }
+
+  /**
+   * Deletes jobs that have ended, by `status` and `olderThan`; jobs that nothing leads to any more, and ids without a job. In bounded
+   * steps, between which a `signal` ends it. An orphan is seen twice, 10 s apart, and was changed by nobody for the `grace`: a
+   * worker may have it in its hands.
+   * @throws {TypeError | RangeError} for what is no status, queue name or duration.
+   */
+  async clean(options?: CleanOptions): Promise<CleanReport> {
+    return clean(this.#operator, await this.queueNames(), options);
+  }
+
+  /** Bytes that jobs take, by queue and by where they are: from a sample of each, measured by Redis. */
+  async memory(options?: MemoryOptions & { readonly queues?: readonly string[] }): Promise<MemoryReport> {
+    const { queues, ...others } = options ?? {};
+    return measure(this.#operator, queues ?? (await this.queueNames()), others);
+  }
+
+  /** Looks at Redis for what this library needs, and for what people get wrong. */
+  async doctor(options?: DoctorOptions): Promise<Finding[]> {
+    return examine(this.#operator, options);
   }
 
   /** The registered workers, by name. */
