@@ -3,7 +3,7 @@ import { createInterface } from 'node:readline/promises';
 import { styleText } from 'node:util';
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { Rq, VERSION } from '../lib/index.ts';
-import { escapeControls, messageOf } from '../lib/options.ts';
+import { escapeControls, messageOf, quote } from '../lib/options.ts';
 
 /** Exit codes: done, an error, wrong usage. */
 export const OK = 0;
@@ -46,6 +46,10 @@ export function countFrom(least: number): (value: string) => number {
 
 /** Hands a command all queues and workers of its Redis, and closes the connection after it. */
 export async function withRq<T>({ url }: Shared, use: (rq: Rq) => Promise<T>): Promise<T> {
+  // who reads has seen enough, as `head` does
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(OK);
+  });
   const rq = new Rq(url === undefined ? {} : { connection: url });
   try {
     return await use(rq);
@@ -54,18 +58,37 @@ export async function withRq<T>({ url }: Shared, use: (rq: Rq) => Promise<T>): P
   }
 }
 
+/** @throws {Complaint} where no job was ever put on one of these queues, and no worker listens to it. */
+export async function checkQueues(rq: Rq, names: readonly string[]): Promise<void> {
+  const known = new Set(await rq.queueNames());
+  if (names.every(name => known.has(name))) return;
+  for (const { queues } of await rq.workers()) for (const queue of queues) known.add(queue);
+  for (const name of names) {
+    if (!known.has(name))
+      throw new Complaint(`There is no queue ${quote(name)}: 'rq info' shows those there are`);
+  }
+}
+
 /** Writes a line. What comes from jobs goes through `safe` first. */
 export function print(line: string = ''): void {
   process.stdout.write(`${line}\n`);
 }
 
-/** A text that somebody else wrote, as it can be printed: it must not steer a terminal. */
+/** What turns the direction of a text, or breaks lines, besides what steers a terminal. */
+const UNSEEN = /[\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+
+/** A text that somebody else wrote, as it can be printed: it must not steer a terminal, nor look like another text. */
 export function safe(text: string): string {
-  return escapeControls(text);
+  return escapeControls(text).replace(UNSEEN, c => `\\u${c.charCodeAt(0).toString(16)}`);
 }
 
 export function printJson(value: unknown): void {
-  process.stdout.write(`${JSON.stringify(value, undefined, process.stdout.isTTY ? 2 : 0)}\n`);
+  const text = JSON.stringify(value, undefined, process.stdout.isTTY ? 2 : 0);
+  // JSON leaves DEL and the second row of control characters as they are
+  const escaped = text
+    .replace(/[\u007f-\u009f]/g, c => `\\u00${c.charCodeAt(0).toString(16)}`)
+    .replace(UNSEEN, c => `\\u${c.charCodeAt(0).toString(16)}`);
+  process.stdout.write(`${escaped}\n`);
 }
 
 /** A text in colour, where standard output is a terminal that wants it. */
@@ -73,9 +96,8 @@ export function colour(style: Parameters<typeof styleText>[0], text: string): st
   return process.stdout.isTTY ? styleText(style, text) : text;
 }
 
-/** How long ago something was, in the unit that says most. */
-export function ago(date: Date): string {
-  const seconds = Math.max(0, (Date.now() - date.getTime()) / 1000);
+/** A number of seconds in the unit that says most. */
+export function span(seconds: number): string {
   const [unit, size] = (
     [
       ['d', 86_400],
@@ -83,7 +105,12 @@ export function ago(date: Date): string {
       ['m', 60],
     ] as const
   ).find(([, each]) => seconds >= each) ?? ['s', 1];
-  return `${Math.floor(seconds / size)}${unit} ago`;
+  return `${Math.floor(Math.max(0, seconds) / size)}${unit}`;
+}
+
+/** How long ago something was. */
+export function ago(date: Date): string {
+  return `${span((Date.now() - date.getTime()) / 1000)} ago`;
 }
 
 /** Asks before something is lost: on a terminal only, where `--yes` does not answer. */
@@ -92,8 +119,15 @@ export async function confirmed(question: string, { yes }: Shared): Promise<bool
   if (!process.stdin.isTTY || !process.stdout.isTTY)
     throw new Complaint(`${question} Nobody can be asked here: say --yes`, USAGE);
   const terminal = createInterface({ input: process.stdin, output: process.stdout });
+  // Ctrl-C, and an input that ends, are a no
+  const ended = new Promise<string>(resolve =>
+    terminal.once('SIGINT', () => resolve('')).once('close', () => resolve('')),
+  );
   try {
-    return /^y(es)?$/i.test((await terminal.question(`${question} [y/N] `)).trim());
+    const answer = await Promise.race([terminal.question(`${question} [y/N] `), ended]);
+    if (/^y(es)?$/i.test(answer.trim())) return true;
+    print('Nothing was done');
+    return false;
   } finally {
     terminal.close();
   }
@@ -102,15 +136,28 @@ export async function confirmed(question: string, { yes }: Shared): Promise<bool
 /** Runs a program of commands; answers its exit code. */
 export async function runProgram(program: Command, args: readonly string[]): Promise<number> {
   program.version(VERSION, '--version').exitOverride();
+  const complain = (message: string): void => {
+    process.stderr.write(`${program.name()}: ${safe(message)}\n`);
+  };
+  for (const command of [program, ...program.commands]) {
+    // on one line, and like ours
+    const outputError = (text: string): void =>
+      complain(
+        text
+          .replace(/^error: /, '')
+          .trim()
+          .replaceAll(/\s*\n\s*/g, ' '),
+      );
+    command.configureOutput({ outputError });
+  }
   try {
     await program.parseAsync(args);
     return Number(process.exitCode ?? OK);
   } catch (error) {
     // commander has said it already
     if (error instanceof CommanderError) return error.exitCode === 0 ? OK : USAGE;
-    const code = error instanceof Complaint ? error.code : isUsage(error) ? USAGE : FAILED;
-    process.stderr.write(`${program.name()}: ${escapeControls(messageOf(error))}\n`);
-    return code;
+    complain(messageOf(error));
+    return error instanceof Complaint ? error.code : isUsage(error) ? USAGE : FAILED;
   }
 }
 

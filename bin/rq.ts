@@ -3,6 +3,8 @@
 import { Command } from 'commander';
 import { runProgram } from './cli.ts';
 import { cancelCommand, stopCommand } from './rq/cancel.ts';
+import { cleanCommand } from './rq/clean.ts';
+import { doctorCommand } from './rq/doctor.ts';
 import { emptyCommand } from './rq/empty.ts';
 import { enqueueCommand } from './rq/enqueue.ts';
 import { failedCommand } from './rq/failed.ts';
@@ -12,6 +14,7 @@ import { pauseCommand, unpauseCommand } from './rq/pause.ts';
 import { rateCommand } from './rq/rate.ts';
 import { requeueCommand } from './rq/requeue.ts';
 import { resumeCommand, suspendCommand } from './rq/suspend.ts';
+import { topCommand } from './rq/top.ts';
 import { workerCommand } from './rq/worker.ts';
 
 const program = new Command('rq')
@@ -19,6 +22,8 @@ const program = new Command('rq')
   .configureHelp({ sortSubcommands: true });
 for (const command of [
   cancelCommand(),
+  cleanCommand(),
+  doctorCommand(),
   emptyCommand(),
   enqueueCommand(),
   failedCommand(),
@@ -30,6 +35,7 @@ for (const command of [
   resumeCommand(),
   stopCommand(),
   suspendCommand(),
+  topCommand(),
   unpauseCommand(),
   workerCommand('worker'),
 ])

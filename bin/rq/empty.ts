@@ -4,10 +4,12 @@ import {
   Complaint,
   FAILED,
   USAGE,
+  checkQueues,
   confirmed,
   print,
   printJson,
   redisCommand,
+  safe,
   withRq,
   type Shared,
 } from '../cli.ts';
@@ -30,11 +32,13 @@ async function empty(names: readonly string[], flags: Flags): Promise<void> {
   if ((names.length === 0) === (flags.all !== true))
     throw new Complaint('Say which queues: their names, or --all', USAGE);
   await withRq(flags, async rq => {
+    await checkQueues(rq, names);
     const queues = flags.all === true ? await rq.queues() : names.map(name => rq.queue(name));
     const counts = await Promise.all(queues.map(queue => queue.count()));
     const total = counts.reduce((sum, count) => sum + count, 0);
+    if (queues.length === 0 && flags.json !== true) return print('Nothing to do');
     const of = queues.map(({ name }) => name).join(', ');
-    if (total > 0 && !(await confirmed(`Delete ${total} waiting jobs of ${of}?`, flags))) {
+    if (total > 0 && !(await confirmed(`Delete ${total} waiting jobs of ${safe(of)}?`, flags))) {
       process.exitCode = FAILED;
       return;
     }

@@ -2,7 +2,8 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import type { EnqueueOptions } from '../../lib/index.ts';
-import { messageOf } from '../../lib/options.ts';
+import { describeCall } from '../../lib/json.ts';
+import { messageOf, quote } from '../../lib/options.ts';
 import {
   Complaint,
   USAGE,
@@ -94,7 +95,7 @@ async function enqueue(fn: string, given: readonly string[], flags: Flags): Prom
           : await queue.enqueue(fn, args, named);
     if (flags.json === true) printJson({ id: job.id, queue: flags.queue, status: job.status });
     else if (flags.quiet !== true)
-      print(`Enqueued ${colour('blue', safe(job.description ?? fn))} with job-id '${job.id}'.`);
+      print(`Enqueued ${colour('blue', safe(describeCall(fn, args, kwargs)))} with job-id '${job.id}'.`);
   });
 }
 
@@ -102,7 +103,7 @@ function dateFrom(text: string): Date {
   const date = new Date(text);
   if (!/^\d{4}-\d\d-\d\dT/.test(text) || Number.isNaN(date.getTime()))
     throw new Complaint(
-      `--schedule-at must be a date such as 2026-01-31T12:00:00, not ${JSON.stringify(text)}`,
+      `--schedule-at must be a date such as 2026-01-31T12:00:00, not ${quote(text)}`,
       USAGE,
     );
   return date;
@@ -116,18 +117,34 @@ export function parseArguments(given: readonly string[]): {
   const args: unknown[] = [];
   const kwargs: Record<string, unknown> = {};
   for (const argument of given) {
-    // json without a keyword; a keyword with json; a keyword with text; text
-    const [, json] = /^:([^]*)$/.exec(argument) ?? [];
-    const [, keyword, mark, value] = json === undefined ? (/^([^=:]+)(:?)=([^]*)$/.exec(argument) ?? []) : [];
-    const text = json ?? value ?? argument;
+    const { keyword, mark, text } = partsOf(argument);
+    if (mark === '%') {
+      throw new Complaint(
+        `Argument ${quote(argument)} would be a Python literal, which can't be read here: say it as JSON, ${keyword ?? ''}:${keyword === undefined ? '' : '='}…`,
+        USAGE,
+      );
+    }
     const read = contentOf(text, argument);
-    const parsed = json !== undefined || mark === ':' ? jsonOf(read, argument) : read;
+    const parsed = mark === ':' ? jsonOf(read, argument) : read;
     if (keyword === undefined) args.push(parsed);
     else if (Object.hasOwn(kwargs, keyword))
-      throw new Complaint(`The keyword ${JSON.stringify(keyword)} is given twice`, USAGE);
-    else kwargs[keyword] = parsed;
+      throw new Complaint(`The keyword ${quote(keyword)} is given twice`, USAGE);
+    else Object.defineProperty(kwargs, keyword, { value: parsed, enumerable: true });
   }
   return { args, kwargs };
+}
+
+/** What stands before a value, and how it is to be read: as RQ splits it, by the first equals sign. */
+function partsOf(argument: string): { keyword?: string; mark: string; text: string } {
+  const [first = ''] = argument;
+  if (first === ':' || first === '%') return { mark: first, text: argument.slice(1) };
+  const at = argument.indexOf('=');
+  if (at <= 0) return { mark: '', text: argument };
+  const text = argument.slice(at + 1);
+  for (const mark of [':', '%']) {
+    if (argument.indexOf(mark) === at - 1) return { keyword: argument.slice(0, at - 1), mark, text };
+  }
+  return { keyword: argument.slice(0, at), mark: '', text };
 }
 
 function contentOf(text: string, argument: string): string {
@@ -135,10 +152,7 @@ function contentOf(text: string, argument: string): string {
   try {
     return readFileSync(text.slice(1), 'utf8');
   } catch (error) {
-    throw new Complaint(
-      `The file of argument ${JSON.stringify(argument)} can't be read: ${messageOf(error)}`,
-      USAGE,
-    );
+    throw new Complaint(`The file of argument ${quote(argument)} can't be read: ${messageOf(error)}`, USAGE);
   }
 }
 
@@ -146,6 +160,6 @@ function jsonOf(text: string, argument: string): unknown {
   try {
     return JSON.parse(text) as unknown;
   } catch (error) {
-    throw new Complaint(`Argument ${JSON.stringify(argument)} is not JSON: ${messageOf(error)}`, USAGE);
+    throw new Complaint(`Argument ${quote(argument)} is not JSON: ${messageOf(error)}`, USAGE);
   }
 }

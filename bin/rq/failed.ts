@@ -2,7 +2,17 @@
 import type { Command } from 'commander';
 import { type Job, type Queue, type RemoteError } from '../../lib/index.ts';
 import { parseDuration } from '../../lib/duration.ts';
-import { ago, colour, print, printJson, redisCommand, safe, withRq, type Shared } from '../cli.ts';
+import {
+  ago,
+  checkQueues,
+  colour,
+  print,
+  printJson,
+  redisCommand,
+  safe,
+  withRq,
+  type Shared,
+} from '../cli.ts';
 
 /** Jobs that are read at a time. */
 const BATCH = 200;
@@ -35,6 +45,7 @@ export function failedCommand(): Command {
       withRq(flags, async rq => {
         const since =
           flags.since === undefined ? 0 : Date.now() - parseDuration(flags.since, '--since') * 1000;
+        if (flags.queue !== undefined) await checkQueues(rq, [flags.queue]);
         const queues = flags.queue === undefined ? await rq.queues() : [rq.queue(flags.queue)];
         const groups = new Map<string, Group>();
         for (const queue of queues) await gather(queue, flags.function, since, groups);
