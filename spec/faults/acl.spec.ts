@@ -5,7 +5,7 @@ import { Link } from '../../lib/connection.ts';
 import { Queue, RedisRefusedError, RqError } from '../../lib/index.ts';
 import { Keys } from '../../lib/keys.ts';
 import { WorkerStore } from '../../lib/worker-store.ts';
-import { producerSteps, workerSteps } from '../support/acl-steps.ts';
+import { operatorSteps, producerSteps, workerSteps } from '../support/acl-steps.ts';
 import { ACL_ARGS, README, RULES, commandsOf, refusals, urlOf, type AclUser } from '../support/acl.ts';
 import { ALL, faultCase } from '../support/fault-case.ts';
 import { useRedis } from '../support/in-process.ts';
@@ -122,6 +122,32 @@ describe('the README’s user for workers', () => {
     await redis.client.call('ACL', 'SETUSER', 'both', ...RULES['rq-worker'], ...more);
     const url = urlOf('rq-worker', redis.url).replace('rq-worker:', 'both:');
     expect(await producerSteps({ url, look: redis.client, patience: 5_000 })).toEqual([]);
+  });
+});
+
+describe('the README’s user for operators', () => {
+  const url = (): string => urlOf('rq-operator', redis.url);
+
+  it('may do all that is asked of it, and what producers may', { timeout: 30_000 }, async () => {
+    await redis.client.call('ACL', 'LOG', 'RESET');
+    const walk = { url: url(), look: redis.client, patience: 5_000 };
+    expect(await operatorSteps(walk)).toEqual([]);
+    expect(await producerSteps(walk)).toEqual([]);
+    expect(await refusals(redis.client)).toEqual([]);
+  });
+
+  it('has every command that its scripts call', async () => {
+    expect(commandsOf('rq-operator')).toEqual(
+      expect.arrayContaining(await commandsOfScripts('operator-store.ts')),
+    );
+  });
+
+  const more = commandsOf('rq-operator').filter(command => !commandsOf('rq-producer').includes(command));
+  it.each(more)('needs %s', async command => {
+    await redis.client.call('ACL', 'LOG', 'RESET');
+    const walk = { url: await without('rq-operator', command), look: redis.client, patience: 300 };
+    expect((await operatorSteps(walk)).length).toBeGreaterThan(0);
+    expect(await refusals(redis.client)).toContain(`rq-operator-less: ${command}`);
   });
 });
 

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { Redis } from 'ioredis';
 
-export type AclUser = 'rq-producer' | 'rq-worker';
+export type AclUser = 'rq-producer' | 'rq-worker' | 'rq-operator';
 
 export const README: string = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
 
@@ -10,6 +10,7 @@ export const README: string = readFileSync(new URL('../../README.md', import.met
 export const RULES: Readonly<Record<AclUser, readonly string[]>> = {
   'rq-producer': ruleOf('rq-producer'),
   'rq-worker': ruleOf('rq-worker'),
+  'rq-operator': ruleOf('rq-operator'),
 };
 
 /** Arguments of `redis-server` that give it the users, at every start anew. */

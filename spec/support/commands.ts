@@ -3,7 +3,11 @@ import type { Redis } from 'ioredis';
 import { advance } from '../../lib/lua/advance.ts';
 import { cancel } from '../../lib/lua/cancel.ts';
 import { cronTick } from '../../lib/lua/cron-tick.ts';
+import { checkRights } from '../../lib/lua/check-rights.ts';
+import { cleanEnded } from '../../lib/lua/clean-ended.ts';
+import { cleanOrphans } from '../../lib/lua/clean-orphans.ts';
 import { deleteJob } from '../../lib/lua/delete.ts';
+import { dropIds } from '../../lib/lua/drop-ids.ts';
 import { empty } from '../../lib/lua/empty.ts';
 import { enqueue } from '../../lib/lua/enqueue.ts';
 import { fetch } from '../../lib/lua/fetch.ts';
@@ -65,8 +69,11 @@ export const PRODUCERS: Named = [
   setCron,
 ];
 
+/** Those of who looks after a Redis. */
+export const OPERATORS: Named = [checkRights, cleanEnded, cleanOrphans, dropIds];
+
 const NAMES: ReadonlyMap<string, string> = new Map(
-  [...WORKERS, ...PRODUCERS].map(({ sha, name }) => [sha, name]),
+  [...WORKERS, ...PRODUCERS, ...OPERATORS].map(({ sha, name }) => [sha, name]),
 );
 const WITH_SUBCOMMANDS: ReadonlySet<string> = new Set(['CLIENT', 'CONFIG', 'SCRIPT', 'PUBSUB']);
 
@@ -80,5 +87,5 @@ export function commandName([first = '', second = '']: readonly string[]): strin
 
 /** Or the lost reply would be the one that says that Redis does not know the script. */
 export async function loadScripts(redis: Redis): Promise<void> {
-  for (const { source } of [...WORKERS, ...PRODUCERS]) await redis.script('LOAD', source);
+  for (const { source } of [...WORKERS, ...PRODUCERS, ...OPERATORS]) await redis.script('LOAD', source);
 }
