@@ -33,6 +33,7 @@ describe('README', () => {
     ['Job', library.Job],
     ['Group', library.Group],
     ['ScheduledRegistry', library.ScheduledRegistry],
+    ['Rq', library.Rq],
   ] as const)('names each method and field of %s', (_, kind) => {
     const known = new Set(named(README));
     expect(membersOf(kind).filter(name => !known.has(name))).toEqual([]);
@@ -86,6 +87,24 @@ describe('README, in a terminal', () => {
     for (const { command, output } of steps) expect(await reader.run(command)).toBe(output);
     expect(expectedOutput(its.files.get('script.js') ?? '')).toBe('85\n');
     await reader.end();
+  });
+
+  it('The rq command', async () => {
+    await redis.client.flushall();
+    const { reader, its } = await read('The rq command');
+    const steps = its.sessions.flat();
+    expect(steps).toHaveLength(11);
+    for (const { command, output } of steps) {
+      // … stands for what differs each time
+      const parts = output.split('…').map(part => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
+      expect(await reader.run(command), command).toMatch(new RegExp(`^${parts.join('[^]+')}$`));
+    }
+    const script = its.pieces.join('\n').replace(/redis:\/\/127.0.0.1:6379/, redis.url);
+    await reader.write([['script.js', script]]);
+    expect(await reader.run('node script.js')).toMatch(/^ok version Redis \d/);
+    await reader.end();
+    // a rate would hold up what follows
+    await redis.client.flushall();
   });
 
   it('Work that follows other work, and Later, and again', async () => {

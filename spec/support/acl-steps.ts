@@ -167,6 +167,15 @@ export const producerSteps: Steps = async walk => {
       expect(await q.canceledRegistry.count()).toBe(0);
     },
     async () => {
+      await q.enqueue('f');
+      await look.hset(`rq:job:${(await q.getJobIds())[0] ?? ''}`, 'enqueued_at', '2020-01-01T00:00:00Z');
+      await look.set('rq:taken:q', '60');
+      await look.rpush('rq:samples:q', `${Date.now() / 1000 - 60} 0 0`);
+      const { departures = 0, oldestAge } = await q.stats();
+      expect(departures).toBeGreaterThan(0);
+      expect(oldestAge).toBeGreaterThan(1000);
+    },
+    async () => {
       await q.pause();
       await q.setRateLimit('10/m');
       expect([await q.isPaused(), await q.getRateLimit()]).toEqual([true, '10/m']);
@@ -364,6 +373,15 @@ export const workerSteps: Steps = async walk => {
       await look.sadd('rq:slots:k', 'gone:n1');
       await store.sweep(link.redis, 0, false);
       expect(await look.exists('rq:slots:k', 'rq:parked', 'rq:parked:k')).toBe(0);
+    },
+    async () => {
+      await list('a');
+      expect(await take()).toHaveLength(1);
+      expect(await look.get('rq:taken:q')).toBe('1');
+      await look.rpush('rq:samples:q', ...Array.from({ length: 20 }, () => '1 0 0'));
+      expect(await store.sweep(link.redis, 0, false)).toMatchObject({ held: true });
+      expect(await look.lindex('rq:samples:q', 0)).toMatch(/ 0 1$/);
+      expect(await look.llen('rq:samples:q')).toBe(16);
     },
     async () => {
       await look.rpush('rq:worker:w:claims:q', 'a');

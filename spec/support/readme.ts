@@ -88,9 +88,11 @@ export class Reader {
     // what `npm install rq-node` makes
     await mkdir(join(folder, 'node_modules', '.bin'), { recursive: true });
     await symlink(ROOT, join(folder, 'node_modules', 'rq-node'));
-    const program = join(ROOT, 'dist', 'bin', 'rq-worker.js');
-    const bin = join(folder, 'node_modules', '.bin', 'rq-worker');
-    await writeFile(bin, `#!/bin/sh\nexec node '${program}' "$@"\n`, { mode: 0o755 });
+    for (const name of ['rq', 'rq-worker']) {
+      const program = join(ROOT, 'dist', 'bin', `${name}.js`);
+      const bin = join(folder, 'node_modules', '.bin', name);
+      await writeFile(bin, `#!/bin/sh\nexec node '${program}' "$@"\n`, { mode: 0o755 });
+    }
     return new Reader(folder, {
       ...process.env,
       PATH: `${path}:${process.env['PATH'] ?? ''}`,
