@@ -152,7 +152,9 @@ describe('Rq.clean of orphans', () => {
     await writeJobs(redis.client, ['job'], { status, age: OLD, place: 'nowhere', fields });
     await own();
     const found = await clean({ queues: ['default', 'b'], dryRun: true }).catch((error: unknown) => error);
-    expect(found).toSatisfy(it => it instanceof Error || orphanIds(it as CleanReport).length === 0);
+    expect(found).toSatisfy(
+      report => report instanceof Error || orphanIds(report as CleanReport).length === 0,
+    );
     expect(await redis.client.exists('rq:job:job')).toBe(1);
   });
 
@@ -212,16 +214,16 @@ describe('Rq.clean of orphans', () => {
     const functions = { f: () => new Promise(resolve => setTimeout(resolve, 1)) };
     const worker = new Worker('default', { connection: redis.url, functions, concurrency: 10, prefetch: 5 });
     const working = worker.work();
-    let waiting = true;
+    const done = new AbortController();
     const jobs = await q.enqueueMany(
       Array.from({ length: 1000 }, () => ['f', [], { resultTtl: 60 }] as const),
     );
     const cleaning = (async () => {
-      while (waiting)
+      while (!done.signal.aborted)
         expect(await clean({ grace: '1ms' })).toMatchObject({ orphans: [], strayIds: [], ended: [] });
     })();
     await Promise.all(jobs.map(job => job.wait({ timeout: 20 })));
-    waiting = false;
+    done.abort();
     await cleaning;
     await worker.stop();
     await working;

@@ -97,7 +97,7 @@ describe('README, in a terminal', () => {
     for (const { command, output } of steps) {
       // … stands for what differs each time
       const parts = output.split('…').map(part => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
-      expect(await reader.run(command), command).toMatch(new RegExp(`^${parts.join('[^]+')}$`));
+      expect(`${command}\n${await reader.run(command)}`).toMatch(new RegExp(`^.*\n${parts.join('[^]+')}$`));
     }
     const script = its.pieces.join('\n').replace(/redis:\/\/127.0.0.1:6379/, redis.url);
     await reader.write([['script.js', script]]);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { useQueue, useRedis } from '../support/in-process.ts';
 import { ids, writeJobs } from '../support/jobs.ts';
-import { NASTY, RqProcess, STEERS, Terminal, expectComplaint, rq, rqJson } from '../support/rq.ts';
+import { NASTY, RqProcess, STEERS, Terminal, complaint, rq, rqJson } from '../support/rq.ts';
 
 const redis = useRedis();
 const q = useQueue(redis);
@@ -88,7 +88,7 @@ describe('rq clean', () => {
     ['a status that no job ends with', ['--status', 'queued'], /finished,failed,stopped,canceled/, 2],
     ['an age that is none', ['--older-than', 'long', '--yes'], /olderThan.*"long"/, 2],
   ])('ends with one line for %s', async (_, args, said, code) => {
-    expectComplaint(await rq(redis.url, 'clean', ...args), said, code);
+    expect(await rq(redis.url, 'clean', ...args)).toEqual(complaint(said, code));
   });
 
   it('leaves the rest alone where it is interrupted among 20,000', async () => {

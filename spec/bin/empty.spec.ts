@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { useQueue, useRedis } from '../support/in-process.ts';
 import { ids, writeJobs } from '../support/jobs.ts';
-import { RqProcess, Terminal, expectComplaint, rq, rqJson } from '../support/rq.ts';
+import { RqProcess, Terminal, complaint, rq, rqJson } from '../support/rq.ts';
 
 const redis = useRedis();
 const q = useQueue(redis);
@@ -37,12 +37,14 @@ describe('rq empty', () => {
     ['queues and --all', ['default', '--all'], /their names, or --all/, 2],
     ['an unknown queue', ['nope', '--yes'], /no queue "nope"/, 1],
   ])('ends with one line for %s', async (_, args, said, code) => {
-    expectComplaint(await rq(redis.url, 'empty', ...args), said, code);
+    expect(await rq(redis.url, 'empty', ...args)).toEqual(complaint(said, code));
   });
 
   it('deletes nothing where nobody can be asked', async () => {
     await writeJobs(redis.client, ['a', 'b']);
-    expectComplaint(await rq(redis.url, 'empty', 'default'), /Delete 2 waiting jobs of default\?.*--yes/, 2);
+    expect(await rq(redis.url, 'empty', 'default')).toEqual(
+      complaint(/Delete 2 waiting jobs of default\?.*--yes/, 2),
+    );
     expect(await q.count()).toBe(2);
   });
 

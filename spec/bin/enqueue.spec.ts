@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { parseArguments } from '../../bin/rq/enqueue.ts';
 import { useFolder } from '../support/folder.ts';
 import { useQueue, useRedis } from '../support/in-process.ts';
-import { NASTY, STEERS, Terminal, expectComplaint, rq, rqJson } from '../support/rq.ts';
+import { NASTY, STEERS, Terminal, complaint, rq, rqJson } from '../support/rq.ts';
 
 const redis = useRedis();
 const q = useQueue(redis);
@@ -108,13 +108,13 @@ describe('rq enqueue', () => {
     ['an id with a dot', ['say', '--job-id', 'a.b'], /job id.*"a\.b"/],
     ['retries that are no number', ['say', '--retry-max', 'x'], /retry-max.*'x'/],
   ])('ends with 2 and one line for %s, and enqueues nothing', async (_, args, said) => {
-    expectComplaint(await rq(redis.url, 'enqueue', ...args), said, 2);
+    expect(await rq(redis.url, 'enqueue', ...args)).toEqual(complaint(said, 2));
     expect(await redis.client.dbsize()).toBe(0);
   });
 
   it('ends with 1 where a job of this id has not ended', async () => {
     await q.enqueue('say', [], { jobId: 'mine' });
-    expectComplaint(await rq(redis.url, 'enqueue', 'say', '--job-id', 'mine'), /mine/, 1);
+    expect(await rq(redis.url, 'enqueue', 'say', '--job-id', 'mine')).toEqual(complaint(/mine/, 1));
   });
 
   it('colours what it put on the queue on a terminal, and lets no text steer it', async () => {

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { useQueue, useRedis, workOff } from '../support/in-process.ts';
 import { ids, writeJobs } from '../support/jobs.ts';
-import { NASTY, STEERS, Terminal, expectComplaint, rq, rqJson } from '../support/rq.ts';
+import { NASTY, STEERS, Terminal, complaint, rq, rqJson } from '../support/rq.ts';
 
 const redis = useRedis();
 const q = useQueue(redis);
@@ -56,8 +56,8 @@ describe('rq failed', () => {
   });
 
   it('ends with one line for an unknown queue, and a time that is none', async () => {
-    expectComplaint(await rq(redis.url, 'failed', '--queue', 'nope'), /no queue "nope"/, 1);
-    expectComplaint(await rq(redis.url, 'failed', '--since', 'soon'), /--since.*"soon"/, 2);
+    expect(await rq(redis.url, 'failed', '--queue', 'nope')).toEqual(complaint(/no queue "nope"/, 1));
+    expect(await rq(redis.url, 'failed', '--since', 'soon')).toEqual(complaint(/--since.*"soon"/, 2));
   });
 
   it('lets no error and no name steer a terminal', async () => {
@@ -124,10 +124,10 @@ describe('rq job', () => {
   });
 
   it('ends with one line for a job that is gone, and for what is no job', async () => {
-    expectComplaint(await rq(redis.url, 'job', 'gone'), /no job gone: it expired, was deleted/, 1);
-    expectComplaint(await rq(redis.url, 'job', '\x1b[2J'), /job id.*"\\u001b\[2J"/, 2);
+    expect(await rq(redis.url, 'job', 'gone')).toEqual(complaint(/no job gone: it expired, was deleted/, 1));
+    expect(await rq(redis.url, 'job', '\x1b[2J')).toEqual(complaint(/job id.*"\\u001b\[2J"/, 2));
     await redis.client.set('rq:job:text', 'x');
-    expectComplaint(await rq(redis.url, 'job', 'text'), /Job text is not valid/, 1);
+    expect(await rq(redis.url, 'job', 'text')).toEqual(complaint(/Job text is not valid/, 1));
   });
 
   it('lets nothing of a job steer a terminal', async () => {

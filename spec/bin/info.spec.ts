@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { useRedis, useWorkers } from '../support/in-process.ts';
 import { ids, writeJobs } from '../support/jobs.ts';
-import { NASTY, RqProcess, STEERS, Terminal, expectComplaint, rq, rqJson } from '../support/rq.ts';
+import { NASTY, RqProcess, STEERS, Terminal, complaint, rq, rqJson } from '../support/rq.ts';
 
 const redis = useRedis();
 const makeWorker = useWorkers(redis);
@@ -94,7 +94,7 @@ describe('rq info', () => {
     ['an interval of 0', ['-i', '0'], /interval.*'0'/, 2],
     ['--samples alone', ['--samples', '5'], /--memory/, 2],
   ])('ends with one line for %s', async (_, args, said, code) => {
-    expectComplaint(await rq(redis.url, 'info', ...args), said, code);
+    expect(await rq(redis.url, 'info', ...args)).toEqual(complaint(said, code));
   });
 
   it('shows queues whose names Node can’t use, and lets no name steer a terminal', async () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { useQueue, useRedis } from '../support/in-process.ts';
 import { ids, writeJobs } from '../support/jobs.ts';
-import { RqProcess, Terminal, expectComplaint, rq, rqJson } from '../support/rq.ts';
+import { RqProcess, Terminal, complaint, rq, rqJson } from '../support/rq.ts';
 
 const redis = useRedis();
 const q = useQueue(redis);
@@ -47,14 +47,12 @@ describe('rq requeue', () => {
     ['neither ids nor --all', [], /their ids, or --all/, 2],
     ['both', ['a', '--all'], /their ids, or --all/, 2],
   ])('ends with %s', async (_, args, said, code) => {
-    expectComplaint(await rq(redis.url, 'requeue', '--queue', 'default', ...args), said, code);
+    expect(await rq(redis.url, 'requeue', '--queue', 'default', ...args)).toEqual(complaint(said, code));
   });
 
   it('ends with 1 for a queue that there is none of', async () => {
-    expectComplaint(
-      await rq(redis.url, 'requeue', '--queue', 'nope', '--all'),
-      /no queue "nope".*rq info/,
-      1,
+    expect(await rq(redis.url, 'requeue', '--queue', 'nope', '--all')).toEqual(
+      complaint(/no queue "nope".*rq info/, 1),
     );
   });
 

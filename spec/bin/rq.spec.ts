@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import packageJson from '../../package.json' with { type: 'json' };
 import { useRedis } from '../support/in-process.ts';
-import { RqProcess, expectComplaint, rq } from '../support/rq.ts';
+import { RqProcess, complaint, rq } from '../support/rq.ts';
 
 const NOWHERE = 'redis://127.0.0.1:1';
 const redis = useRedis();
@@ -58,7 +58,7 @@ describe('rq', () => {
     ['a missing argument', ['job'], /missing required argument 'id'/],
     ['a missing option', ['requeue', '--all'], /--queue/],
   ])('ends with 2 and one line for %s', async (_, args, said) => {
-    expectComplaint(await rq(NOWHERE, ...args), said, 2);
+    expect(await rq(NOWHERE, ...args)).toEqual(complaint(said, 2));
   });
 
   it.each([
@@ -80,17 +80,17 @@ describe('rq', () => {
   ])('%s ends with 1 and one line where a Redis turns it away', async (command, args) => {
     await redis.client.call('ACL', 'SETUSER', 'nobody', 'reset', 'on', '>secret', '~rq:*', '+info');
     const url = redis.url.replace('redis://', 'redis://nobody:secret@');
-    expectComplaint(await rq(url, command, ...args), /NOPERM.*README/, 1);
+    expect(await rq(url, command, ...args)).toEqual(complaint(/NOPERM.*README/, 1));
   });
 
   it('ends with 1 and one line where there is no Redis, and shows no password', async () => {
     const said = await rq('redis://bob:sekret@127.0.0.1:1', 'info');
-    expectComplaint(said, /No connection to Redis at 127\.0\.0\.1:1/, 1);
+    expect(said).toEqual(complaint(/No connection to Redis at 127\.0\.0\.1:1/, 1));
     expect(said.err).not.toContain('sekret');
   });
 
   it('ends with 1 and one line where the password is wrong', async () => {
-    expectComplaint(await rq(redis.url.replace('//', '//bob:sekret@'), 'info'), /WRONGPASS/, 1);
+    expect(await rq(redis.url.replace('//', '//bob:sekret@'), 'info')).toEqual(complaint(/WRONGPASS/, 1));
   });
 
   it('ends quietly where its reader has seen enough', async () => {

@@ -1,7 +1,7 @@
 /** `rq suspend`, `resume`, `pause`, `unpause`, `rate`, `cancel` and `stop`: one step each. */
 import { describe, expect, it } from 'vitest';
 import { useQueue, useRedis, useWorkers } from '../support/in-process.ts';
-import { expectComplaint, rq, rqJson } from '../support/rq.ts';
+import { complaint, rq, rqJson } from '../support/rq.ts';
 
 const redis = useRedis();
 const q = useQueue(redis);
@@ -26,7 +26,7 @@ describe('rq suspend and rq resume', () => {
   });
 
   it.each(['soon', '-1', ''])('refuse the duration %j', async duration => {
-    expectComplaint(await rq(redis.url, 'suspend', '--duration', duration), /duration/, 2);
+    expect(await rq(redis.url, 'suspend', '--duration', duration)).toEqual(complaint(/duration/, 2));
     expect(await redis.client.dbsize()).toBe(0);
   });
 });
@@ -46,7 +46,7 @@ describe('rq pause and rq unpause', () => {
     '%s changes nothing where a queue is unknown, unless it is new',
     async command => {
       await redis.client.sadd('rq:queues', 'rq:queue:default');
-      expectComplaint(await rq(redis.url, command, 'default', 'nope'), /no queue "nope"/, 1);
+      expect(await rq(redis.url, command, 'default', 'nope')).toEqual(complaint(/no queue "nope"/, 1));
       expect(await redis.client.exists('rq:limits:default')).toBe(0);
       expect((await rq(redis.url, command, '--new', 'nope')).code).toBe(0);
     },
@@ -74,8 +74,8 @@ describe('rq rate', () => {
 
   it('refuses what is no rate, and a queue that there is none of', async () => {
     await redis.client.sadd('rq:queues', 'rq:queue:default');
-    expectComplaint(await rq(redis.url, 'rate', 'default', 'fast'), /rate.*"fast"/, 2);
-    expectComplaint(await rq(redis.url, 'rate', 'nope', '10/m'), /no queue "nope"/, 1);
+    expect(await rq(redis.url, 'rate', 'default', 'fast')).toEqual(complaint(/rate.*"fast"/, 2));
+    expect(await rq(redis.url, 'rate', 'nope', '10/m')).toEqual(complaint(/no queue "nope"/, 1));
     expect(await redis.client.keys('rq:limits:*')).toEqual([]);
   });
 });
@@ -109,9 +109,9 @@ describe('rq cancel', () => {
 
   it('ends with one line for a job that is gone, has ended, or has no such id', async () => {
     await redis.client.hset('rq:job:done', { status: 'finished', origin: 'default' });
-    expectComplaint(await rq(redis.url, 'cancel', 'gone'), /no job gone: it expired/, 1);
-    expectComplaint(await rq(redis.url, 'cancel', 'done'), /done.*finished/, 1);
-    expectComplaint(await rq(redis.url, 'cancel', 'a.b'), /job id.*"a\.b"/, 2);
+    expect(await rq(redis.url, 'cancel', 'gone')).toEqual(complaint(/no job gone: it expired/, 1));
+    expect(await rq(redis.url, 'cancel', 'done')).toEqual(complaint(/done.*finished/, 1));
+    expect(await rq(redis.url, 'cancel', 'a.b')).toEqual(complaint(/job id.*"a\.b"/, 2));
   });
 });
 
@@ -129,7 +129,7 @@ describe('rq stop', () => {
 
   it('ends with one line for a job that waits, or is gone', async () => {
     await q.enqueue('f', [], { jobId: 'waits' });
-    expectComplaint(await rq(redis.url, 'stop', 'waits'), /waits.*queued/, 1);
-    expectComplaint(await rq(redis.url, 'stop', 'gone'), /no job gone/, 1);
+    expect(await rq(redis.url, 'stop', 'waits')).toEqual(complaint(/waits.*queued/, 1));
+    expect(await rq(redis.url, 'stop', 'gone')).toEqual(complaint(/no job gone/, 1));
   });
 });

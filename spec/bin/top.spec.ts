@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { clip, columns, widthOf } from '../../bin/table.ts';
 import { useRedis, useWorkers } from '../support/in-process.ts';
 import { ids, writeJobs } from '../support/jobs.ts';
-import { NASTY, STEERS, Terminal, expectComplaint, rq, rqJson } from '../support/rq.ts';
+import { NASTY, STEERS, Terminal, complaint, rq, rqJson } from '../support/rq.ts';
 
 const redis = useRedis();
 const makeWorker = useWorkers(redis);
@@ -93,11 +93,12 @@ describe('rq top on a terminal', () => {
     await terminal.said(/… \d+ more queues/);
     const lines = (): string[] => terminal.frame.split('\r\n');
     expect(lines().length).toBeLessThanOrEqual(30);
-    const before = lines().length;
+    expect(widthOf(lines()[2] ?? '')).toBeGreaterThan(40);
     await terminal.resize(15, 40);
-    await expect.poll(() => lines().length, { timeout: 5000 }).toBeLessThan(before);
+    const widest = (): number => Math.max(...lines().map(widthOf));
+    // rows and columns are two changes
+    await expect.poll(widest, { timeout: 5000 }).toBeLessThanOrEqual(40);
     expect(lines().length).toBeLessThanOrEqual(15);
-    expect(Math.max(...lines().map(widthOf))).toBeLessThanOrEqual(40);
     terminal.type('q');
     expect(await terminal.end()).toBe(0);
   });
@@ -130,8 +131,8 @@ describe('rq top on a terminal', () => {
   });
 
   it('ends with one line where there is no terminal, or no interval', async () => {
-    expectComplaint(await rq(redis.url, 'top'), /--once or --json/, 2);
-    expectComplaint(await rq(redis.url, 'top', '-i', '0'), /interval.*'0'/, 2);
+    expect(await rq(redis.url, 'top')).toEqual(complaint(/--once or --json/, 2));
+    expect(await rq(redis.url, 'top', '-i', '0')).toEqual(complaint(/interval.*'0'/, 2));
   });
 
   it('draws nothing where there is no Redis', async () => {

@@ -14,14 +14,14 @@ export interface Written {
 /** Writes jobs' hashes and their ids where they belong. */
 export async function writeJobs(
   client: Redis,
-  ids: readonly string[],
+  jobs: readonly string[],
   { queue = 'default', status = 'queued', age = 0, fields = {}, place }: Written = {},
 ): Promise<void> {
   const at = new Date(Date.now() - age * 1000).toISOString();
   const ended = ['finished', 'failed', 'stopped', 'canceled'].includes(status);
-  for (let first = 0; first < ids.length; first += 2000) {
+  for (let first = 0; first < jobs.length; first += 2000) {
     const pipeline = client.pipeline().sadd('rq:queues', `rq:queue:${queue}`);
-    for (const id of ids.slice(first, first + 2000)) {
+    for (const id of jobs.slice(first, first + 2000)) {
       pipeline.hset(`rq:job:${id}`, {
         status,
         origin: queue,

@@ -1,4 +1,5 @@
 /** The program `rq`, as it was built: run to its end, with signals, or on a terminal of its own. */
+import assert from 'node:assert/strict';
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -6,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify, stripVTControlCharacters } from 'node:util';
-import { expect } from 'vitest';
+import { expect, vi } from 'vitest';
 
 export const RQ: string = fileURLToPath(new URL('../../dist/bin/rq.js', import.meta.url));
 
@@ -54,12 +55,10 @@ export async function rqJson<T>(url: string, ...args: readonly string[]): Promis
   return JSON.parse(out) as T;
 }
 
-/** What is wrong is said on one line, without a stack. */
-export function expectComplaint({ out, err, code }: Said, what: RegExp, exit: number): void {
-  expect(err).toMatch(/^rq: [^\n]*\n$/);
-  expect(err).toMatch(what);
-  expect(out).toBe('');
-  expect(code).toBe(exit);
+/** What a run that is refused looks like: one line on standard error, without a stack. */
+export function complaint(what: RegExp, code: number): Said {
+  const line = new RegExp(`^rq: (?=[^\n]*(?:${what.source}))[^\n]*\n$`);
+  return { code, out: '', err: expect.stringMatching(line) as string };
 }
 
 /** `rq` on a pseudo-terminal that util-linux' `script` makes. */
@@ -100,7 +99,7 @@ export class Terminal {
   }
 
   async said(what: RegExp): Promise<void> {
-    await expect.poll(() => this.out, { timeout: 15_000, interval: 20 }).toMatch(what);
+    await vi.waitFor(() => assert.match(this.out, what), { timeout: 15_000, interval: 20 });
   }
 
   type(keys: string): void {
