@@ -224,18 +224,12 @@ async function findOrphans(store: OperatorStore, plan: Plan): Promise<Seen[]> {
 /** Ids that are in a list somewhere. Looking for each of them in a list of many would take as many steps. */
 async function idsInLists(store: OperatorStore, { queues, signal, onProgress }: Plan): Promise<Set<string>> {
   const { keys } = store;
-  const [parked = [], ...claimants] = await store.sets([
-    keys.parked,
-    ...queues.map(({ claimants: set }) => set),
+  const claimants = await store.sets(queues.map(({ claimants: set }) => set));
+  const lists = queues.flatMap(({ list, intermediate, name }, i) => [
+    list,
+    intermediate,
+    ...(claimants[i] ?? []).map(worker => keys.claims(worker, name)),
   ]);
-  const lists = [
-    ...queues.flatMap(({ list, intermediate, name }, i) => [
-      list,
-      intermediate,
-      ...(claimants[i] ?? []).map(worker => keys.claims(worker, name)),
-    ]),
-    ...parked.map(key => keys.parkedPrefix + key),
-  ];
   const ids = new Set<string>();
   for (const list of lists) {
     for await (const page of store.listed(list)) {

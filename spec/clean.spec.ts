@@ -128,11 +128,7 @@ describe('Rq.clean of orphans', () => {
     ['a Python run', () => put.zadd('rq:executions:job', 1, 'e1'), {}, 'started'],
     ['a registry', () => put.zadd('rq:failed:default', 1, 'job'), {}, 'finished'],
     ['the schedule', () => put.zadd('rq:scheduled:default', 1, 'job'), {}, 'scheduled'],
-    [
-      'those that wait for a slot',
-      () => put.multi().rpush('rq:parked:k', 'job').sadd('rq:parked', 'k').exec(),
-      { limit_key: 'k' },
-    ],
+    ['those that wait for a slot', () => put.zadd('rq:parked:k', 1, 'job'), { limit_key: 'k' }],
     [
       'a job’s dependents',
       () => put.sadd('rq:job:other:dependents', 'job'),

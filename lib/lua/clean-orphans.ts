@@ -92,7 +92,7 @@ local function owned(id, key)
   for _, list in ipairs(claims) do
     if holds(list, id) then return true end
   end
-  if held[2] and holds(parked_prefix .. held[2], id) then return true end
+  if held[2] and ranks(parked_prefix .. held[2], id) then return true end
   local read, others = pcall(cjson.decode, held[4] or '[]')
   if not read or type(others) ~= 'table' then others = {} end
   others[#others + 1] = held[3] or nil
