@@ -14,15 +14,15 @@ export const RIGHTS: Readonly<Record<Role, readonly string[]>> = {
   `),
   worker: words(`
     info eval evalsha blmove client|id client|unblock del exists expire get hdel hexists hget hgetall hincrby
-    hincrbyfloat hlen hmget hrandfield hset incrby lindex llen lmove lpop lpush lrange lrem ltrim persist
-    pexpire ping pttl publish pubsub|channels pubsub|numpat pubsub|numsub rename rpush sadd scard set smembers
-    spop srandmember srem subscribe sunionstore time unlink xadd xrevrange zadd zcard zrange zrangebyscore zrem
+    hincrbyfloat hlen hmget hrandfield hset incrby llen lmove lpop lpush lrange lrem ltrim persist pexpire ping
+    pttl publish pubsub|channels pubsub|numpat pubsub|numsub rename rpush sadd scard set smembers spop
+    srandmember srem subscribe sunionstore time unlink xadd xrevrange zadd zcard zrange zrangebyscore zrem
     zremrangebyscore zscan zscore
   `),
   operator: words(`
-    info eval evalsha config|get del exists expire get hdel hget hgetall hmget hset lindex llen lpop lpos lpush
-    lrange lrem memory|usage persist pttl publish pubsub|numpat pubsub|numsub rename rpush sadd scan scard
-    sismember smembers srandmember srem subscribe sunion sunionstore time type unlink unsubscribe xrevrange zadd
-    zcard zrandmember zrange zrem zremrangebyscore zscan zscore
+    info eval evalsha config|get del exists expire get hdel hget hgetall hmget hset lindex linsert llen lpop
+    lpos lpush lrange lrem memory|usage persist pttl publish pubsub|numpat pubsub|numsub rename rpush sadd scan
+    scard set sismember smembers srandmember srem subscribe sunion sunionstore time type unlink unsubscribe
+    xrevrange zadd zcard zrandmember zrange zrem zremrangebyscore zscan zscore
   `),
 };

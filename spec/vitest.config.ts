@@ -7,7 +7,7 @@ export default defineConfig({
     // what takes minutes by its nature runs with `npm run test:faults` alone
     exclude: process.env['RQ_FAULTS'] === 'all' ? [] : ['spec/faults/long/**'],
     pool: 'forks',
-    maxWorkers: 2,
+    maxWorkers: 3,
     testTimeout: 30_000,
     hookTimeout: 30_000,
     reporters: ['default', './spec/support/reporter.ts'],

@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { getCurrentJob, Queue } from '../../lib/index.ts';
-import { loadScripts, PRODUCERS, WORKERS } from '../support/commands.ts';
+import { loadScripts, OPERATORS, PRODUCERS, WORKERS } from '../support/commands.ts';
 import { ALL, faultCase, type FaultCase } from '../support/fault-case.ts';
 import { ledgerWorker } from '../support/ledger-worker.ts';
 import { Proxy } from '../support/proxy.ts';
@@ -19,9 +19,9 @@ it('all scripts are known by their names', () => {
   const files = readdirSync(new URL('../../lib/lua/', import.meta.url)).filter(
     file => file.endsWith('.ts') && !['parts.ts', 'dependents.ts', 'slots.ts'].includes(file),
   );
-  expect(new Set([...WORKERS, ...PRODUCERS].map(({ name }) => `${name.replaceAll('_', '-')}.ts`))).toEqual(
-    new Set(files),
-  );
+  expect(
+    new Set([...WORKERS, ...PRODUCERS, ...OPERATORS].map(({ name }) => `${name.replaceAll('_', '-')}.ts`)),
+  ).toEqual(new Set(files));
 });
 
 describe('a worker whose reply is lost', () => {
