@@ -71,8 +71,16 @@ local function slot_free(key, most)
   return type(size) == 'table' or size < most
 end
 local function moment(text)
-  local day, time = string.match(text or '', '^(%d%d%d%d%-%d%d%-%d%d)T(%d%d:%d%d:%d%d%.?%d*)Z$')
-  return day and (string.gsub(day .. time, '[-:]', ''))
+  local year, month, day, hour, minute, second = string.match(text or '', '^(%d%d%d%d)%-(%d%d)%-(%d%d)T(%d%d):(%d%d):(%d%d%.?%d*)Z?$')
+  if not year then return nil end
+  -- days since 1970, counting years from the first of March: as seconds a double keeps each microsecond
+  local y, m = tonumber(year), tonumber(month)
+  if m < 3 then y = y - 1 end
+  local era = math.floor(y / 400)
+  local yoe = y - era * 400
+  local doy = math.floor((153 * (m + (m > 2 and -3 or 9)) + 2) / 5) + tonumber(day) - 1
+  local days = era * 146097 + yoe * 365 + math.floor(yoe / 4) - math.floor(yoe / 100) + doy - 719468
+  return string.format('%.6f', days * 86400 + tonumber(hour) * 3600 + tonumber(minute) * 60 + tonumber(second))
 end
 local function park(key, id, queue_name, since)
   local waiting = parked_prefix .. key
