@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { runProgram } from './cli.ts';
 import { cancelCommand, stopCommand } from './rq/cancel.ts';
 import { cleanCommand } from './rq/clean.ts';
+import { cronCommand } from './rq/cron.ts';
 import { doctorCommand } from './rq/doctor.ts';
 import { emptyCommand } from './rq/empty.ts';
 import { enqueueCommand } from './rq/enqueue.ts';
@@ -23,6 +24,7 @@ const program = new Command('rq')
 for (const command of [
   cancelCommand(),
   cleanCommand(),
+  cronCommand(),
   doctorCommand(),
   emptyCommand(),
   enqueueCommand(),
