@@ -36,7 +36,8 @@ import { dueAt, dueIn, type DueIn } from './schedule.ts';
 import { ScheduledRegistry } from './scheduled-registry.ts';
 import { Sender } from './sender.ts';
 import type { QueueStats } from './stats.ts';
-import { Store, type Enqueued } from './store.ts';
+import type { Enqueued } from './enqueue-store.ts';
+import { Store } from './store.ts';
 import { activeTracing } from './tracing.ts';
 import { isOfCall } from './unique.ts';
 
@@ -381,7 +382,7 @@ export class Queue implements AsyncDisposable {
     if (!this.#isAsync) return this.#runNow(fn, prepared);
     let added: Enqueued;
     try {
-      added = await this.#store.enqueue(this.#keys, job);
+      added = await this.#store.jobs.add(this.#keys, job);
     } catch (error) {
       // calls that shared a round trip share their error, but not their job
       if (!(error instanceof OutcomeUnknownError)) throw error;
@@ -402,7 +403,7 @@ export class Queue implements AsyncDisposable {
 
   async #putAll(all: readonly Prepared[]): Promise<Job[]> {
     const jobs = all.map(({ job }) => job);
-    const added = await this.#store.enqueueTogether(this.#keys, jobs);
+    const added = await this.#store.jobs.addTogether(this.#keys, jobs);
     return Promise.all(jobs.map(async (job, i) => this.#handle(job, added[i] ?? 'queued')));
   }
 
@@ -439,7 +440,7 @@ export class Queue implements AsyncDisposable {
   }
 
   async #putLater({ job }: Prepared): Promise<Job> {
-    return this.#handle(job, await this.#store.enqueue(this.#keys, job));
+    return this.#handle(job, await this.#store.jobs.add(this.#keys, job));
   }
 
   async #runNow(fn: TaskFunction | string, prepared: Prepared): Promise<Job> {

@@ -13,6 +13,7 @@ import { FAILURES, failureOf, type Failure, type Overview, type QueueOverview } 
 import { Queue } from './queue.ts';
 import { shownRate } from './rate.ts';
 import { textOf, timeOf, type Fields } from './record.ts';
+import { SiteStore } from './site-store.ts';
 import { Store } from './store.ts';
 
 export interface RqOptions {
@@ -65,6 +66,7 @@ export class Rq implements AsyncDisposable {
   readonly #link: Link;
   readonly #store: Store;
   readonly #operator: OperatorStore;
+  readonly #site: SiteStore;
   readonly #prefix: string | undefined;
   readonly #queues: Map<string, Queue> = new Map();
 
@@ -75,6 +77,7 @@ export class Rq implements AsyncDisposable {
     const keys = new Keys(this.#prefix);
     this.#store = new Store(this.#link, keys);
     this.#operator = new OperatorStore(this.#link, keys);
+    this.#site = new SiteStore(this.#link, keys);
   }
 
   /** Where Redis is: host and port, or the socket's path. */
@@ -95,7 +98,7 @@ export class Rq implements AsyncDisposable {
 
   /** The names of the queues that jobs were ever put on, in order; Python takes names that `queue()` refuses. */
   async queueNames(): Promise<string[]> {
-    return (await this.#store.queueNames()).toSorted();
+    return (await this.#site.queueNames()).toSorted();
   }
 
   /** The queues that jobs were ever put on, by name, but for those whose names are not for us. */
@@ -184,7 +187,7 @@ export class Rq implements AsyncDisposable {
 
   /** The registered workers, by name. */
   async workers(): Promise<WorkerInfo[]> {
-    const found = await this.#store.workers();
+    const found = await this.#site.workers();
     return found
       .map(([name, fields]) => toWorker(name, fields))
       .toSorted((a, b) => (a.name < b.name ? -1 : 1));
@@ -198,15 +201,15 @@ export class Rq implements AsyncDisposable {
 
   /** Has all workers, Python's too, take no new job: until `resume()`, or for a time. */
   async suspend(duration?: Duration): Promise<void> {
-    await this.#store.suspend(duration === undefined ? undefined : parseDuration(duration, 'duration'));
+    await this.#site.suspend(duration === undefined ? undefined : parseDuration(duration, 'duration'));
   }
 
   async resume(): Promise<void> {
-    await this.#store.resume();
+    await this.#site.resume();
   }
 
   async isSuspended(): Promise<boolean> {
-    return this.#store.isSuspended();
+    return this.#site.isSuspended();
   }
 
   /** Closes what this opened; safe twice. */

@@ -9,7 +9,8 @@ import { messageOf } from './options.ts';
 import type { Ended, Outcome } from './outcome.ts';
 import type { Prepared } from './prepare.ts';
 import { Run } from './run.ts';
-import type { Enqueued, Store } from './store.ts';
+import type { Enqueued } from './enqueue-store.ts';
+import type { Store } from './store.ts';
 import { perform } from './tracing.ts';
 import { WorkerStore, type Report } from './worker-store.ts';
 
@@ -36,7 +37,7 @@ export async function runNow(
   let renewals: NodeJS.Timeout | undefined;
   try {
     await alive();
-    const added = await store.enqueueAside(queue, worker.claimsKey(0), job);
+    const added = await store.jobs.addAside(queue, worker.claimsKey(0), job);
     if (typeof added === 'object') return added;
     const [started, at] = await worker
       .advance(redis, { ...request, handIns: [] })

@@ -2,28 +2,13 @@
 import type { Redis } from 'ioredis';
 import { Batch } from './batch.ts';
 import type { Link } from './connection.ts';
-import {
-  ENQUEUE_BATCH,
-  ENQUEUE_LENGTH,
-  ERRORS_KEPT,
-  ERROR_BYTES,
-  FAILURE_TTL,
-  PUBLISH_LIMIT,
-  UNIQUE_TTL,
-} from './defaults.ts';
-import {
-  DependencyCycleError,
-  DependencyFailedError,
-  DuplicateJobError,
-  InvalidJobError,
-  NoSuchJobError,
-  RedisRefusedError,
-} from './errors.ts';
+import { ERRORS_KEPT, ERROR_BYTES, FAILURE_TTL, PUBLISH_LIMIT, UNIQUE_TTL } from './defaults.ts';
+import { InvalidJobError, NoSuchJobError } from './errors.ts';
+import { EnqueueStore } from './enqueue-store.ts';
 import { Keys, type QueueKeys } from './keys.ts';
 import { cancel } from './lua/cancel.ts';
 import { deleteJob } from './lua/delete.ts';
 import { empty } from './lua/empty.ts';
-import { enqueue } from './lua/enqueue.ts';
 import { fetch } from './lua/fetch.ts';
 import { forget } from './lua/forget.ts';
 import { listRegistry } from './lua/list-registry.ts';
@@ -40,7 +25,6 @@ import type { Fields, JobStatus } from './record.ts';
 import { errorTextOf, toFields } from './record.ts';
 import type { StreamEntry } from './results.ts';
 import { statsOf, type QueueStats } from './stats.ts';
-import { jobsInGroups, type NewJob } from './new-job.ts';
 import { Sender, type CallKind } from './sender.ts';
 import { StatusFeed } from './status.ts';
 
@@ -70,19 +54,12 @@ export interface StopRequest {
   readonly noticed: boolean;
 }
 
-/** How a job was enqueued; or, of a unique call, the job that is there instead, and how that stands. */
-export type Enqueued = JobStatus | { readonly id: string; readonly status: JobStatus | 'gone' };
-
 /** A run, for what its function writes while it goes on. */
 export interface OfRun {
   readonly queue: string;
   readonly worker: string;
   readonly executionId: string;
 }
-
-/** What the enqueue script answers, from 1. */
-const ENQUEUED: readonly JobStatus[] = ['queued', 'deferred', 'scheduled'];
-const ELSEWHERE = /^elsewhere:(.*)$/;
 
 export class Store {
   readonly keys: Keys;
@@ -91,7 +68,8 @@ export class Store {
   readonly home: string;
   readonly #link: Link;
   readonly #sender: Sender;
-  readonly #enqueues: Map<string, Batch<NewJob, Promise<Enqueued> | Enqueued>> = new Map();
+  /** Adds jobs to queues. */
+  readonly jobs: EnqueueStore;
   readonly #states: Batch<string, JobState | undefined>;
   readonly #fetches: Batch<string, Fields | undefined>;
 
@@ -101,6 +79,7 @@ export class Store {
     this.keys = keys;
     this.home = `${link.place} ${keys.prefix}`;
     this.feed = new StatusFeed(link, keys);
+    this.jobs = new EnqueueStore(this.#sender, keys, (id, queue) => this.delete(id, queue, true));
     this.#states = new Batch(1000, ids => this.#readStates(ids));
     this.#fetches = new Batch(200, ids => this.#fetchAll(ids));
   }
@@ -109,97 +88,6 @@ export class Store {
   close(): void {
     this.feed.close();
     this.#link.close();
-  }
-
-  /**
-   * Adds one job; the calls of a tick share a round trip.
-   * @throws {DuplicateJobError} {ConnectionError} {OutcomeUnknownError} {RedisRefusedError}
-   */
-  async enqueue(queue: QueueKeys, job: NewJob): Promise<Enqueued> {
-    let batch = this.#enqueues.get(queue.name);
-    if (batch === undefined) {
-      const weight = { most: ENQUEUE_LENGTH, of: ({ data }: NewJob) => data.length };
-      batch = new Batch(ENQUEUE_BATCH, jobs => this.#enqueueAll(queue, jobs), weight);
-      this.#enqueues.set(queue.name, batch);
-    }
-    return batch.add(job);
-  }
-
-  /** Adds jobs in one step, whatever their number: all of them, or none. */
-  async enqueueTogether(queue: QueueKeys, jobs: readonly NewJob[]): Promise<Enqueued[]> {
-    const replies = await this.#sendJobs(queue, jobs, true);
-    const away = replies.map(reply => ELSEWHERE.exec(String(reply))?.[1]);
-    if (away.every((there, i) => there !== undefined || Number(replies[i]) >= 1)) {
-      const cleared = jobs.flatMap(({ id }, i) =>
-        away[i] === undefined ? [] : this.delete(id, away[i], true),
-      );
-      if ((await Promise.all(cleared)).length > 0) return this.enqueueTogether(queue, jobs);
-    }
-    // several may be refused: each of these promises needs an owner
-    return Promise.all(
-      replies.map(async (reply, i) =>
-        away[i] === undefined ? this.#enqueued(queue, jobs[i] as NewJob, reply) : 'queued',
-      ),
-    );
-  }
-
-  /** Adds one job to a list that is not its queue's own, so that no worker takes it. */
-  async enqueueAside(queue: QueueKeys, list: string, job: NewJob): Promise<Enqueued | undefined> {
-    return this.#enqueueAll({ ...queue, list }, [job]).then(([added]) => added);
-  }
-
-  async #enqueueAll(queue: QueueKeys, jobs: readonly NewJob[]): Promise<(Promise<Enqueued> | Enqueued)[]> {
-    const replies = await this.#sendJobs(queue, jobs, false);
-    return replies.map((reply, i) => this.#enqueued(queue, jobs[i] as NewJob, reply));
-  }
-
-  /** Replies of the script, one for each job. */
-  #sendJobs(queue: QueueKeys, jobs: readonly NewJob[], together: boolean): Promise<unknown[]> {
-    return this.#sender.send('enqueue', 'repeatable', async redis => {
-      const replies = await enqueue.run(redis, {
-        keys: { all: this.keys.queues, groups: this.keys.groups, releasing: this.keys.releasing },
-        queues: [queue],
-        args: {
-          job_prefix: this.keys.jobPrefix,
-          results_prefix: this.keys.resultsPrefix,
-          group_prefix: this.keys.groupPrefix,
-          status_prefix: this.keys.statusPrefix,
-          unique_prefix: this.keys.uniquePrefix,
-          queue_name: queue.name,
-          listed: this.keys.queue(queue.name).list,
-          together: together ? '1' : '0',
-          failure_ttl: FAILURE_TTL,
-          unique_ttl: UNIQUE_TTL,
-        },
-        rest: jobsInGroups(jobs),
-      });
-      return replies as unknown[];
-    });
-  }
-
-  #enqueued(queue: QueueKeys, job: NewJob, reply: unknown): Promise<Enqueued> | Enqueued {
-    if (Number(reply) >= 1) return ENQUEUED[Number(reply) - 1] ?? 'queued';
-    return this.#notEnqueued(queue, job, String(reply));
-  }
-
-  async #notEnqueued(queue: QueueKeys, job: NewJob, reply: string): Promise<Enqueued> {
-    const colon = reply.indexOf(':');
-    const [kind, detail] = [reply.slice(0, colon), reply.slice(colon + 1)];
-    if (kind === 'duplicate') throw new DuplicateJobError(job.id, detail);
-    if (kind === 'same') {
-      const [id = '', status = ''] = detail.split(':');
-      if (!job.unique.startsWith('return')) throw new DuplicateJobError(id, status, 'call');
-      return { id, status: status as JobStatus | 'gone' };
-    }
-    if (kind === 'elsewhere') {
-      // ended on another queue, whose keys this script was not given: cleared away there, then added here
-      await this.delete(job.id, detail, true);
-      return this.enqueue(queue, job);
-    }
-    if (kind === 'gone') throw new DependencyFailedError(job.id, detail, 'gone');
-    if (kind === 'cycle') throw new DependencyCycleError(job.id, detail);
-    if (kind === 'after') throw new DependencyFailedError(job.id, detail, 'gone');
-    throw new RedisRefusedError(`Redis refused to enqueue job ${job.id}: ${detail}`);
   }
 
   /** The job's whole hash, or `undefined`; the calls of a tick share a round trip. */
@@ -286,50 +174,6 @@ export class Store {
     await this.#sender.send('set a limit', 'repeatable', redis =>
       value === undefined ? redis.hdel(queue.limits, name) : redis.hset(queue.limits, name, value),
     );
-  }
-
-  /** Names of the queues that jobs were ever put on, in no order. */
-  async queueNames(): Promise<string[]> {
-    const { listPrefix, queues } = this.keys;
-    const lists = await this.#sender.send('list queues', 'read', redis => redis.smembers(queues));
-    return lists.filter(list => list.startsWith(listPrefix)).map(list => list.slice(listPrefix.length));
-  }
-
-  /** The hashes of the registered workers, by their bare names; those that died without a word have none. */
-  async workers(): Promise<[name: string, fields: Fields][]> {
-    const { workerPrefix, workers } = this.keys;
-    const keys = await this.#sender.send('list workers', 'read', redis => redis.smembers(workers));
-    const call = { keys: {}, args: { job_prefix: '' }, rest: keys };
-    const hashes = (await this.#sender.send('read workers', 'read', redis =>
-      fetch.runRaw(redis, call),
-    )) as unknown[];
-    return keys.flatMap((key, i) => {
-      const flat = hashes[i];
-      if (!Array.isArray(flat) || flat.length === 0) return [];
-      const fields = toFields(flat);
-      return fields.get('death') === undefined ? [[key.slice(workerPrefix.length), fields] as const] : [];
-    }) as [string, Fields][];
-  }
-
-  /** RQ's own switch: without `seconds` until somebody resumes. */
-  async suspend(seconds: number | undefined): Promise<void> {
-    const { suspended } = this.keys;
-    await this.#sender.send('suspend', 'repeatable', redis =>
-      seconds === undefined
-        ? redis.set(suspended, 1)
-        : redis.set(suspended, 1, 'PX', Math.max(1, Math.round(seconds * 1000))),
-    );
-  }
-
-  async resume(): Promise<void> {
-    await this.#sender.send('resume', 'repeatable', redis => redis.del(this.keys.suspended));
-  }
-
-  async isSuspended(): Promise<boolean> {
-    const found = (await this.#sender.send('read the suspension', 'read', redis =>
-      redis.exists(this.keys.suspended),
-    )) as number | string;
-    return Number(found) === 1;
   }
 
   /** Ids of a group's jobs, in no order. */

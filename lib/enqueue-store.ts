@@ -1,0 +1,124 @@
+/** How new jobs come to Redis: those of a tick together, or all of a chain or a group in one step. */
+import { Batch } from './batch.ts';
+import { ENQUEUE_BATCH, ENQUEUE_LENGTH, FAILURE_TTL, UNIQUE_TTL } from './defaults.ts';
+import {
+  DependencyCycleError,
+  DependencyFailedError,
+  DuplicateJobError,
+  RedisRefusedError,
+} from './errors.ts';
+import type { Keys, QueueKeys } from './keys.ts';
+import { enqueue } from './lua/enqueue.ts';
+import { jobsInGroups, type NewJob } from './new-job.ts';
+import type { JobStatus } from './record.ts';
+import type { Sender } from './sender.ts';
+
+/** How a job was enqueued; or, of a unique call, the job that is there instead, and how that stands. */
+export type Enqueued = JobStatus | { readonly id: string; readonly status: JobStatus | 'gone' };
+
+/** What the enqueue script answers, from 1. */
+const ENQUEUED: readonly JobStatus[] = ['queued', 'deferred', 'scheduled'];
+const ELSEWHERE = /^elsewhere:(.*)$/;
+
+export class EnqueueStore {
+  readonly keys: Keys;
+  readonly #sender: Sender;
+  readonly #clear: (id: string, queue: string) => Promise<unknown>;
+  readonly #enqueues: Map<string, Batch<NewJob, Promise<Enqueued> | Enqueued>> = new Map();
+
+  /** `clear` deletes a job that has ended on another queue, whose keys the script was not given. */
+  constructor(sender: Sender, keys: Keys, clear: (id: string, queue: string) => Promise<unknown>) {
+    this.#sender = sender;
+    this.keys = keys;
+    this.#clear = clear;
+  }
+
+  /**
+   * Adds one job; the calls of a tick share a round trip.
+   * @throws {DuplicateJobError} {ConnectionError} {OutcomeUnknownError} {RedisRefusedError}
+   */
+  async add(queue: QueueKeys, job: NewJob): Promise<Enqueued> {
+    let batch = this.#enqueues.get(queue.name);
+    if (batch === undefined) {
+      const weight = { most: ENQUEUE_LENGTH, of: ({ data }: NewJob) => data.length };
+      batch = new Batch(ENQUEUE_BATCH, jobs => this.#enqueueAll(queue, jobs), weight);
+      this.#enqueues.set(queue.name, batch);
+    }
+    return batch.add(job);
+  }
+
+  /** Adds jobs in one step, whatever their number: all of them, or none. */
+  async addTogether(queue: QueueKeys, jobs: readonly NewJob[]): Promise<Enqueued[]> {
+    const replies = await this.#sendJobs(queue, jobs, true);
+    const away = replies.map(reply => ELSEWHERE.exec(String(reply))?.[1]);
+    if (away.every((there, i) => there !== undefined || Number(replies[i]) >= 1)) {
+      const cleared = jobs.flatMap(({ id }, i) => (away[i] === undefined ? [] : this.#clear(id, away[i])));
+      if ((await Promise.all(cleared)).length > 0) return this.addTogether(queue, jobs);
+    }
+    // several may be refused: each of these promises needs an owner
+    return Promise.all(
+      replies.map(async (reply, i) =>
+        away[i] === undefined ? this.#enqueued(queue, jobs[i] as NewJob, reply) : 'queued',
+      ),
+    );
+  }
+
+  /** Adds one job to a list that is not its queue's own, so that no worker takes it. */
+  async addAside(queue: QueueKeys, list: string, job: NewJob): Promise<Enqueued | undefined> {
+    return this.#enqueueAll({ ...queue, list }, [job]).then(([added]) => added);
+  }
+
+  async #enqueueAll(queue: QueueKeys, jobs: readonly NewJob[]): Promise<(Promise<Enqueued> | Enqueued)[]> {
+    const replies = await this.#sendJobs(queue, jobs, false);
+    return replies.map((reply, i) => this.#enqueued(queue, jobs[i] as NewJob, reply));
+  }
+
+  /** Replies of the script, one for each job. */
+  #sendJobs(queue: QueueKeys, jobs: readonly NewJob[], together: boolean): Promise<unknown[]> {
+    return this.#sender.send('enqueue', 'repeatable', async redis => {
+      const replies = await enqueue.run(redis, {
+        keys: { all: this.keys.queues, groups: this.keys.groups, releasing: this.keys.releasing },
+        queues: [queue],
+        args: {
+          job_prefix: this.keys.jobPrefix,
+          results_prefix: this.keys.resultsPrefix,
+          group_prefix: this.keys.groupPrefix,
+          status_prefix: this.keys.statusPrefix,
+          unique_prefix: this.keys.uniquePrefix,
+          queue_name: queue.name,
+          listed: this.keys.queue(queue.name).list,
+          together: together ? '1' : '0',
+          failure_ttl: FAILURE_TTL,
+          unique_ttl: UNIQUE_TTL,
+        },
+        rest: jobsInGroups(jobs),
+      });
+      return replies as unknown[];
+    });
+  }
+
+  #enqueued(queue: QueueKeys, job: NewJob, reply: unknown): Promise<Enqueued> | Enqueued {
+    if (Number(reply) >= 1) return ENQUEUED[Number(reply) - 1] ?? 'queued';
+    return this.#notEnqueued(queue, job, String(reply));
+  }
+
+  async #notEnqueued(queue: QueueKeys, job: NewJob, reply: string): Promise<Enqueued> {
+    const colon = reply.indexOf(':');
+    const [kind, detail] = [reply.slice(0, colon), reply.slice(colon + 1)];
+    if (kind === 'duplicate') throw new DuplicateJobError(job.id, detail);
+    if (kind === 'same') {
+      const [id = '', status = ''] = detail.split(':');
+      if (!job.unique.startsWith('return')) throw new DuplicateJobError(id, status, 'call');
+      return { id, status: status as JobStatus | 'gone' };
+    }
+    if (kind === 'elsewhere') {
+      // ended on another queue, whose keys this script was not given: cleared away there, then added here
+      await this.#clear(job.id, detail);
+      return this.add(queue, job);
+    }
+    if (kind === 'gone') throw new DependencyFailedError(job.id, detail, 'gone');
+    if (kind === 'cycle') throw new DependencyCycleError(job.id, detail);
+    if (kind === 'after') throw new DependencyFailedError(job.id, detail, 'gone');
+    throw new RedisRefusedError(`Redis refused to enqueue job ${job.id}: ${detail}`);
+  }
+}
