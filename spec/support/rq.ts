@@ -71,7 +71,7 @@ export class Terminal {
   private constructor(folder: string, command: string, env: Readonly<Record<string, string>>) {
     this.#folder = folder;
     // the runner's own wishes
-    const { NO_COLOR: _, FORCE_COLOR: __, ...own } = process.env;
+    const { NO_COLOR: _, FORCE_COLOR: __, CI: ___, ...own } = process.env;
     this.#child = spawn('script', ['-qefc', command, '/dev/null'], {
       stdio: ['pipe', 'pipe', 'inherit'],
       env: { ...own, TERM: 'xterm', ...env },
