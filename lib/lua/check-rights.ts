@@ -8,12 +8,16 @@ export const checkRights: Script<never, never, 'some_key'> = new Script({
   readsOnly: true,
   body: `
 local refused = {}
+-- who runs a script may run scripts
+local asked_already = { eval = true, evalsha = true }
 for n = rest, #ARGV do
   local words = {}
   for word in string.gmatch(ARGV[n], '[^|]+') do words[#words + 1] = word end
-  -- a command with subcommands takes no key in this place
-  if #words == 1 then words[2] = some_key end
-  local known, allowed = pcall(redis.acl_check_cmd, unpack(words))
+  -- Redis 7.0 looks for keys wherever a command may have one, however few words there are, and crashes on those that say
+  -- themselves how many keys follow: so there are enough words, and none of that kind is asked for
+  for _ = 1, 6 do words[#words + 1] = some_key end
+  local known, allowed = true, true
+  if not asked_already[ARGV[n]] then known, allowed = pcall(redis.acl_check_cmd, unpack(words)) end
   -- one that this Redis doesn't know is not missed
   if known and not allowed then refused[#refused + 1] = ARGV[n] end
 end

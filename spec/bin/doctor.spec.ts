@@ -1,0 +1,62 @@
+import { describe, expect, it } from 'vitest';
+import { useRedis } from '../support/in-process.ts';
+import { complaint, rq } from '../support/rq.ts';
+
+const redis = useRedis();
+
+describe('rq doctor', () => {
+  it('ends with 0 where nothing is wrong', async () => {
+    const { code, out, err } = await rq(redis.url, 'doctor', '--promise', 'none');
+    expect({ code, err }).toEqual({ code: 0, err: '' });
+    const lines = out.trimEnd().split('\n');
+    expect(lines.length).toBeGreaterThan(5);
+    expect(lines.filter(line => !line.startsWith('ok '))).toEqual([]);
+    expect(out).toContain('ok       memory: noeviction');
+  });
+
+  it('ends with 1 where something may go wrong, and says what to do', async () => {
+    const { code, out } = await rq(redis.url, 'doctor');
+    expect(code).toBe(1);
+    expect(out).toMatch(/^warning {2}persistence: .* → appendonly yes/m);
+  });
+
+  it('ends with 2 where something is wrong', async () => {
+    await redis.client.set('rq:queue:default', 'text');
+    const { code, out } = await rq(redis.url, 'doctor', '--promise', 'none');
+    expect(code).toBe(2);
+    expect(out).toMatch(/^error {4}keys: 1 key of a wrong type: "rq:queue:default" is a string, .* → /m);
+  });
+
+  it('takes the URL as an argument, and prints JSON', async () => {
+    const { code, out } = await rq('redis://127.0.0.1:1', 'doctor', redis.url, '--promise', 'none', '--json');
+    expect(code).toBe(0);
+    const findings = JSON.parse(out) as { severity: string; about: string; what: string; fix: string }[];
+    expect(findings[0]).toMatchObject({ severity: 'ok', about: 'version', fix: '' });
+    expect(findings.every(({ what }) => what !== '')).toBe(true);
+  });
+
+  it('names what a user may not do', async () => {
+    await redis.client.call(
+      'ACL',
+      'SETUSER',
+      'poor',
+      'on',
+      '>secret',
+      '~rq:*',
+      '&rq:*',
+      '+info',
+      '+eval',
+      '+evalsha',
+    );
+    const url = redis.url.replace('//', '//poor:secret@');
+    const { code, out } = await rq(url, 'doctor', '--promise', 'none', '--role', 'producer');
+    expect(code).toBe(2);
+    expect(out).toMatch(/^error {4}rights: .*\bhset\b/m);
+    expect(out).not.toContain('secret');
+  });
+
+  it('is refused where there is no Redis, and for a promise that is none', async () => {
+    expect(await rq('redis://127.0.0.1:1', 'doctor')).toEqual(complaint(/No connection to Redis/, 2));
+    expect(await rq(redis.url, 'doctor', '--promise', 'sometimes')).toEqual(complaint(/--promise/, 2));
+  });
+});
