@@ -31,7 +31,7 @@ export class ScheduledRegistry extends Registry {
    */
   async schedule(id: string, due: Date | DueIn): Promise<void> {
     const score = due instanceof Date ? dueAt(due) : dueIn(due);
-    const was = await this.#store.reschedule(checkJobId(id), this.#queue.name, score);
+    const was = await this.#store.reschedule(checkJobId(id), this.#queue, score);
     if (was === 'gone') throw new NoSuchJobError(id);
     if (was !== 'scheduled')
       throw new InvalidJobOperationError(id, `Job ${id} can't be scheduled anew: it is ${was}`);

@@ -132,16 +132,16 @@ export class Store {
     );
   }
 
-  /** Changes when a scheduled job is due, in unix seconds or `+` and seconds from now; answers what it was doing. */
-  async reschedule(id: string, queue: string, due: string): Promise<string> {
-    const { was } = await this.#onItsQueue(queue, 'repeatable', 'reschedule', (redis, unit) =>
+  /** Changes when a job of this queue is due, in unix seconds or `+` and seconds from now; answers what it was doing. */
+  async reschedule(id: string, queue: QueueKeys, due: string): Promise<string> {
+    const [was = '', other = ''] = (await this.#sender.send('reschedule', 'repeatable', redis =>
       reschedule.run(redis, {
         keys: { job: this.keys.job(id) },
-        queues: [unit],
-        args: { id, queue_name: unit.name, due },
+        queues: [queue],
+        args: { id, queue_name: queue.name, due },
       }),
-    );
-    return was;
+    )) as string[];
+    return was === 'elsewhere' ? `on queue ${other}` : was;
   }
 
   /** When a scheduled job is due, in unix seconds. */

@@ -57,6 +57,15 @@ describe('ScheduledRegistry.getScheduledTime', () => {
 });
 
 describe('ScheduledRegistry.schedule', () => {
+  it('leaves a job of another queue alone', async () => {
+    await put('elsewhere', 3600, other);
+    const due = await redis.client.zscore('rq:scheduled:other', 'elsewhere');
+    const call = registry().schedule('elsewhere', '1s');
+    await expect(call).rejects.toThrow(InvalidJobOperationError);
+    await expect(call).rejects.toThrow('it is on queue other');
+    expect(await redis.client.zscore('rq:scheduled:other', 'elsewhere')).toBe(due);
+  });
+
   it('changes when a job is due: to a date, or a time from now', async () => {
     await put('a');
     const date = new Date(2_000_000_000_000);
