@@ -54,7 +54,7 @@ describe('Redis with no memory left', () => {
 
         // workers die and start, and jobs end, are retried and canceled, all the same
         await c.ended(acknowledged + third);
-        await c.kill(c.pick(c.workers));
+        await c.killBusy();
         start();
         const [id = ''] = canceled;
         await (await c.q.fetchJob(id))?.cancel();

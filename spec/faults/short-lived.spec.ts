@@ -5,7 +5,7 @@ import { ALL, faultCase, type FaultCase } from '../support/fault-case.ts';
 /** Kills a worker at work, some milliseconds after it began, and starts another one. */
 async function strike(c: FaultCase): Promise<void> {
   await sleep(c.between(20, 60));
-  await c.kill(c.pick(c.workers));
+  await c.killBusy();
   c.worker('--concurrency', '5');
 }
 
@@ -43,6 +43,7 @@ describe('workers killed with SIGKILL', () => {
       for (let round = 0; round < rounds; round++) {
         const already = c.ledger.counts('end').size;
         for (let n = c.workers.length; n < 2; n++) c.worker('--concurrency', '5');
+        await c.up();
         const long = { ms: 2_500, options: { ttl: '2s' }, leaves: 'expiring' } as const;
         const ids = await c.enqueue(jobs, { ...long, atOnce: jobs });
         await expect.poll(() => c.ledger.counts('start').size, { timeout: 20_000 }).toBe(already + 10);

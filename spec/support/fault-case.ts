@@ -145,6 +145,32 @@ export class FaultCase {
     await worker.end('SIGKILL');
   }
 
+  /** SIGKILL to a worker in the middle of a run: it is held still while the ledger is asked. */
+  async killBusy(): Promise<void> {
+    const held = (worker: WorkerProcess): boolean => {
+      worker.child.kill('SIGSTOP');
+      if (this.ledger.openRuns(worker.pid) > 0) return true;
+      worker.child.kill('SIGCONT');
+      return false;
+    };
+    for (;;) {
+      const worker = this.pick(this.workers);
+      if (held(worker)) return this.kill(worker);
+      await sleep(5);
+    }
+  }
+
+  /** Waits until all workers are registered. */
+  async up(): Promise<void> {
+    const { client } = this.redis;
+    const missing = async (): Promise<number[]> => {
+      const keys = await client.smembers('rq:workers');
+      const pids = await Promise.all(keys.map(key => client.hget(key, 'pid')));
+      return this.workers.map(({ pid }) => pid).filter(pid => !pids.includes(String(pid)));
+    };
+    await expect.poll(missing, { timeout: 30_000 }).toEqual([]);
+  }
+
   /** Ends Redis by SIGKILL and starts it again on the same port and folder, after a while. */
   async restartRedis(downMs: number = 0): Promise<void> {
     const { port, dir } = this.redis;

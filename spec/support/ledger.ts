@@ -73,6 +73,13 @@ export class Ledger {
     return { entries, faults };
   }
 
+  /** Runs that a process has begun and not ended. */
+  openRuns(pid: number): number {
+    const of = (kind: string): number =>
+      this.#lines().filter(line => line[0] === kind && line[2] === String(pid)).length;
+    return of('start') - of('end');
+  }
+
   remove(): void {
     rmSync(this.#dir, { recursive: true, force: true });
   }
