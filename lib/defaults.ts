@@ -37,6 +37,12 @@ export const WAIT_RECHECK_MS = 5_000;
 export const CONCURRENCY = 1;
 /** Most jobs that one advance takes. */
 export const ADVANCE_BATCH = 500;
+/**
+ * Jobs are taken ahead of free slots, without being asked to, where they begin within so many milliseconds, and no more
+ * than so many.
+ */
+export const MOMENT_MS = 5;
+export const MOST_AHEAD = 100;
 /** How long a run is the worker's own without a renewal. It is renewed, and the worker heard of, three times as often. */
 export const LEASE = 30;
 /** Added to a lease's end in the registry's score, so that Python's sweeps never come before ours. */

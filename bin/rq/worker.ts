@@ -31,7 +31,7 @@ interface Flags {
   readonly dequeueStrategy?: DequeueStrategy;
   readonly weights?: Readonly<Record<string, number>>;
   readonly rateLimit?: Readonly<Record<string, string>>;
-  readonly prefetch: number;
+  readonly prefetch?: number;
   readonly allowEviction?: boolean;
   readonly verbose?: boolean;
   readonly quiet?: boolean;
@@ -76,7 +76,11 @@ export function workerCommand(name: string): Command {
       'most jobs of a queue that begin in a time: mails=10/m; repeatable',
       rateFrom,
     )
-    .option('--prefetch <n>', 'jobs taken ahead of free slots', countFrom(0), 0)
+    .option(
+      '--prefetch <n>',
+      'jobs taken ahead of free slots (default: those that begin within 5 ms)',
+      countFrom(0),
+    )
     .option('--allow-eviction', 'work on a Redis that may evict keys, and so lose jobs')
     .option('-v, --verbose', 'log more: the level debug')
     .option('-q, --quiet', 'log warnings and errors only: the level warn')
@@ -178,7 +182,7 @@ async function run(
         ? {}
         : { metrics: metricsOf(flags.metricsPort, flags.metricsHost) }),
       concurrency: flags.concurrency,
-      prefetch: flags.prefetch,
+      ...(flags.prefetch === undefined ? {} : { prefetch: flags.prefetch }),
       ...(flags.dequeueStrategy === undefined ? {} : { dequeueStrategy: flags.dequeueStrategy }),
       ...(flags.weights === undefined ? {} : { weights: flags.weights }),
       ...(flags.rateLimit === undefined ? {} : { rateLimits: flags.rateLimit }),

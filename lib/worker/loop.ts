@@ -12,6 +12,7 @@ import { perform } from '../tracing.ts';
 import type { AdvanceReply, DequeueStrategy, WorkerStore } from '../worker-store.ts';
 import { Exchange, type ExchangeHooks, type Settled } from './exchange.ts';
 import { Outlook } from './outlook.ts';
+import { Pace } from './pace.ts';
 import { Probation } from './probation.ts';
 import { Slots } from './slots.ts';
 import { Waits } from './waits.ts';
@@ -24,8 +25,8 @@ const UNREGISTERED_MS = 100;
 export interface LoopOptions extends RunOptions {
   readonly functions: FunctionTable;
   readonly concurrency: number;
-  /** Jobs that are taken ahead of free slots. */
-  readonly prefetch: number;
+  /** Jobs that are taken ahead of free slots; without it as many as begin in a moment. */
+  readonly prefetch: number | undefined;
   readonly strategy: DequeueStrategy;
   /** Most jobs to take; `Infinity` without end. */
   readonly maxJobs: number;
@@ -60,8 +61,14 @@ export class Loop {
   readonly #running: Slots = new Slots();
   readonly #watchdog: NodeJS.Timeout;
   readonly #outlook: Outlook;
-  /** Runs that were taken ahead: leased as if they ran, and started as slots become free. */
+  /** Runs that were taken and have not begun: leased as if they ran, and started as slots become free. */
   #ahead: Run[] = [];
+  /** Starts that wait for blocking reads to end. */
+  #lettingGo = 0;
+  readonly #pace: Pace = new Pace();
+  /** Jobs that have begun, and how many that were when the watchdog looked last. */
+  #begun = 0;
+  #begunBefore = 0;
   readonly #probation: Probation = new Probation(() => this.#kick());
   #taken = 0;
   /** Jobs asked for in calls that are under way. */
@@ -100,6 +107,7 @@ export class Loop {
     this.finished = new Promise(resolve => (this.#finish = resolve));
     this.#watchdog = setInterval(() => {
       for (const run of this.#running.all()) run.checkTime();
+      this.#returnStale();
     }, WATCH_MS).unref();
   }
 
@@ -191,6 +199,20 @@ export class Loop {
     this.#perform(run);
   }
 
+  /** What was taken ahead because runs were short goes back where they are not any more. */
+  #returnStale(): void {
+    const stands = this.#begun === this.#begunBefore;
+    this.#begunBefore = this.#begun;
+    const { prefetch, concurrency } = this.#options;
+    if (!stands || this.#ahead.length === 0 || prefetch !== undefined || this.#running.size < concurrency)
+      return;
+    this.#pace.note(WATCH_MS);
+    const stale = this.#ahead.splice(0);
+    this.#taken -= stale.length;
+    this.#exchange.giveBack(stale);
+    this.#kick();
+  }
+
   #find(executionId: string): Run | undefined {
     return this.#held().find(run => run.executionId === executionId);
   }
@@ -235,14 +257,15 @@ export class Loop {
     // a worker that is not heard of can't keep its runs either
     if (!this.#hooks.registered() || this.#exchange.full) return 0;
     const { maxJobs, prefetch } = this.#options;
-    const capacity = this.#options.concurrency + prefetch;
     // where jobs are known to wait several calls share the slots, so that Redis and the worker are busy at the same time
     const backlog = this.#outlook.more === 'yes';
+    const ahead = prefetch ?? (backlog ? this.#pace.ahead : 0);
+    const capacity = this.#options.concurrency + ahead;
     if (!backlog && this.#asked > 0) return 0;
     const share = backlog ? Math.ceil(capacity / CALLS) : capacity;
     const want = Math.max(
       0,
-      Math.min(this.#free + prefetch, share, maxJobs - this.#taken - this.#asked, ADVANCE_BATCH),
+      Math.min(this.#free + ahead, share, maxJobs - this.#taken - this.#asked, ADVANCE_BATCH),
     );
     if (this.#probation.ahead)
       return this.#asked + this.#ahead.length > 0 || this.#free <= 0 ? 0 : Math.min(want, 1);
@@ -322,19 +345,30 @@ export class Loop {
     // the worker was told to stop while the call was under way
     if (!this.#taking) return this.#exchange.giveBack(runs);
     this.#taken += runs.length;
-    const slots = this.#options.concurrency - this.#running.size - this.#ahead.length;
-    const now = runs.slice(0, Math.max(0, slots));
-    this.#ahead.push(...runs.slice(now.length));
-    for (const run of now) this.#running.add(run);
+    this.#ahead.push(...runs);
     const alone = probation === 'taken';
     if (alone) this.#probation.begin(runs[0]);
     // a function may hold up the event loop: no read may then hold a job that another worker could run
     const full = this.#free <= 0 || alone || this.#taken >= this.#options.maxJobs;
-    if (full && (this.#waits.armed || this.#outlook.hasClaims)) await this.#letGo();
-    for (const run of now) this.#start(run);
+    if (full && (this.#waits.armed || this.#outlook.hasClaims)) {
+      this.#lettingGo++;
+      await this.#letGo().finally(() => this.#lettingGo--);
+    }
+    this.#fill();
   }
 
+  /** Starts runs in the order in which they were taken, as many as slots are free now: the event loop has its turn before more. */
+  #fill(): void {
+    if (this.#lettingGo > 0) return;
+    const next = this.#ahead.splice(0, this.#options.concurrency - this.#running.size);
+    for (const run of next) this.#running.add(run);
+    for (const run of next) this.#start(run);
+  }
+
+  readonly #next = (): void => this.#fill();
+
   #start(run: Run): void {
+    this.#begun++;
     this.#hooks.started(run);
     this.#perform(run);
   }
@@ -346,6 +380,8 @@ export class Loop {
   #settle(run: Run, outcome: Outcome): void {
     this.#running.remove(run);
     this.#probation.ended(run);
+    // what must not run twice fails with its worker, so its like are not taken before they can begin
+    this.#pace.note(isRedeliverable(run.fields) ? run.seconds * 1000 : WATCH_MS);
     if (run.overdue) this.#hooks.overdue(run);
     if (outcome === 'returned') this.#exchange.giveBack([run]);
     else if (outcome === 'lost') this.#hooks.lost(run);
@@ -353,13 +389,8 @@ export class Loop {
       run.ended = outcome;
       this.#exchange.settle(run as Settled);
     }
-    // one that ended before it began has freed none
-    const next = this.#running.size < this.#options.concurrency ? this.#ahead.shift() : undefined;
-    if (next !== undefined) {
-      this.#running.add(next);
-      // not within the end of another one
-      setImmediate(() => this.#start(next));
-    }
+    // not within the end of another one
+    if (this.#ahead.length > 0) setImmediate(this.#next);
     this.#lookUnlessWaiting();
     this.#kick();
   }

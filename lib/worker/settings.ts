@@ -52,8 +52,9 @@ export interface WorkerOptions {
    */
   readonly maxRecoveries?: number;
   /**
-   * Jobs that are taken ahead of free slots, and leased as if they ran: 0 by default. It pays where Redis is far away and
-   * jobs are short; beside long jobs those taken ahead wait, while another worker may be free.
+   * Jobs that are taken ahead of free slots, and leased as if they ran. By default as many as begin within 5 ms, by the
+   * longest run of late, and no more than 100; 0 for none. More pay where Redis is far away and jobs are short; beside
+   * long jobs those taken ahead wait, while another worker may be free.
    */
   readonly prefetch?: number;
   /**
@@ -92,7 +93,7 @@ export interface WorkerSettings {
   readonly functions: FunctionTable;
   readonly crons: readonly ListedCron[];
   readonly concurrency: number;
-  readonly prefetch: number;
+  readonly prefetch: number | undefined;
   readonly weights: ReadonlyMap<string, number> | undefined;
   /** As Redis holds them. */
   readonly rates: ReadonlyMap<string, string>;
@@ -166,7 +167,7 @@ export function checkWorker(
     functions: toTable(given.functions, warn),
     crons: given.crons === undefined ? [] : checkCrons(given.crons, queue),
     concurrency: checkCount(given.concurrency ?? CONCURRENCY, 'concurrency', 1),
-    prefetch: checkCount(given.prefetch ?? 0, 'prefetch', 0),
+    prefetch: given.prefetch === undefined ? undefined : checkCount(given.prefetch, 'prefetch', 0),
     weights: weights === undefined ? undefined : byQueue('weights', weights, names, checkWeight),
     rates: rateLimits === undefined ? new Map() : byQueue('rateLimits', rateLimits, names, storedRate),
     strategy,

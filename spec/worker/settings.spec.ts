@@ -12,7 +12,7 @@ describe('checkWorker', () => {
       strategy: 'default',
       weights: undefined,
       rates: new Map(),
-      prefetch: 0,
+      prefetch: undefined,
       concurrency: 1,
     });
   });
