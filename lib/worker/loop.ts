@@ -316,7 +316,11 @@ export class Loop {
     for (const { place, id, reason } of reply.dropped)
       this.#hooks.dropped(this.#queueName(place), id, reason);
     if (single || reply.probation === 'ahead') this.#probation.ahead = reply.probation === 'ahead';
-    if (want > 0 || claims.size > 0) this.#outlook.learn(reply, want > 0);
+    if (want > 0 || claims.size > 0) {
+      this.#outlook.learn(reply, want > 0);
+      // where what blocking reads took filled all slots, the queues were not looked at
+      if (this.#outlook.more === 'yes' && want <= claims.size) this.#outlook.more = 'perhaps';
+    }
     // an end may have put other jobs on the queues, after they were found empty
     else if (reply.answers.length > 0) this.#lookUnlessWaiting();
     if (reply.jobs.length > 0) await this.#take(reply);
