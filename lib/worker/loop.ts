@@ -11,10 +11,9 @@ import type { Store } from '../store.ts';
 import { perform } from '../tracing.ts';
 import type { AdvanceReply, DequeueStrategy, WorkerStore } from '../worker-store.ts';
 import { Exchange, type ExchangeHooks, type Settled } from './exchange.ts';
+import { Held } from './held.ts';
 import { Outlook } from './outlook.ts';
-import { Pace } from './pace.ts';
 import { Probation } from './probation.ts';
-import { Slots } from './slots.ts';
 import { Waits } from './waits.ts';
 
 /** Calls that are under way at a time: while Redis works on one, the worker runs the jobs of the other. */
@@ -58,17 +57,11 @@ export class Loop {
   readonly #hooks: LoopHooks;
   readonly #exchange: Exchange;
   readonly #waits: Waits;
-  readonly #running: Slots = new Slots();
+  readonly #held: Held;
   readonly #watchdog: NodeJS.Timeout;
   readonly #outlook: Outlook;
-  /** Runs that were taken and have not begun: leased as if they ran, and started as slots become free. */
-  #ahead: Run[] = [];
   /** Starts that wait for blocking reads to end. */
   #lettingGo = 0;
-  readonly #pace: Pace = new Pace();
-  /** Jobs that have begun, and how many that were when the watchdog looked last. */
-  #begun = 0;
-  #begunBefore = 0;
   readonly #probation: Probation = new Probation(() => this.#kick());
   #taken = 0;
   /** Jobs asked for in calls that are under way. */
@@ -85,6 +78,7 @@ export class Loop {
     this.#link = link;
     this.#options = options;
     this.#hooks = hooks;
+    this.#held = new Held(options.concurrency, options.prefetch);
     this.#outlook = new Outlook(store.queues.length, {
       suspended: hooks.suspended,
       paused: (place, is) => hooks.paused(this.#queueName(place), is),
@@ -92,7 +86,7 @@ export class Loop {
     });
     this.#exchange = new Exchange(store, link, options.strategy, {
       ...hooks,
-      running: () => this.#held(),
+      running: () => this.#held.all(),
       ready: () => this.#kick(),
       mended: () => this.#outlook.lookEverywhere(),
     });
@@ -106,7 +100,7 @@ export class Loop {
     );
     this.finished = new Promise(resolve => (this.#finish = resolve));
     this.#watchdog = setInterval(() => {
-      for (const run of this.#running.all()) run.checkTime();
+      for (const run of this.#held.inSlots()) run.checkTime();
       this.#returnStale();
     }, WATCH_MS).unref();
   }
@@ -117,12 +111,12 @@ export class Loop {
 
   /** Number of jobs that run now. */
   get busy(): number {
-    return this.#running.size;
+    return this.#held.running;
   }
 
   /** Whether nothing runs, and nothing is left to be handed in. */
   get idle(): boolean {
-    return this.#running.size === 0 && this.#ahead.length === 0 && this.#exchange.quiet;
+    return this.#held.size === 0 && this.#exchange.quiet;
   }
 
   get connected(): boolean {
@@ -135,18 +129,14 @@ export class Loop {
 
   /** Runs whose leases are to be renewed: their outcomes are not stored yet. */
   runs(): RunRef[] {
-    return [...this.#held(), ...this.#exchange.unsettled];
-  }
-
-  /** Runs that have not ended, those that were taken ahead among them. */
-  #held(): Run[] {
-    return [...this.#running.all(), ...this.#ahead];
+    return [...this.#held.all(), ...this.#exchange.unsettled];
   }
 
   /** The job that has run longest, '' for none. */
   currentJob(): string {
     let oldest: Run | undefined;
-    for (const run of this.#running.all()) if (oldest === undefined || run.began < oldest.began) oldest = run;
+    for (const run of this.#held.inSlots())
+      if (oldest === undefined || run.began < oldest.began) oldest = run;
     return oldest?.jobId ?? '';
   }
 
@@ -155,7 +145,7 @@ export class Loop {
     this.#taking = false;
     clearTimeout(this.#idleTimer);
     clearTimeout(this.#pauseTimer);
-    this.#exchange.giveBack(this.#ahead.splice(0));
+    this.#exchange.giveBack(this.#held.letGo());
     await this.#letGo();
     this.#kick();
   }
@@ -163,8 +153,8 @@ export class Loop {
   /** Aborts what runs, so that it goes back to its queue: after the grace, or at once. */
   giveUp(atOnce: boolean): void {
     // before a slot is free for them
-    this.#exchange.giveBack(this.#ahead.splice(0));
-    for (const run of this.#running.all()) {
+    this.#exchange.giveBack(this.#held.letGo());
+    for (const run of this.#held.inSlots()) {
       run.abort(new ShutdownError(run.jobId, isRedeliverable(run.fields)));
       if (atOnce) run.leave();
     }
@@ -172,49 +162,36 @@ export class Loop {
 
   /** Ends one run that somebody asked to stop. */
   stopRun(executionId: string): void {
-    const run = this.#find(executionId);
+    const run = this.#held.find(executionId);
     if (run !== undefined) this.#abort(run, new StopRequestedError(run.jobId));
   }
 
   /** Ends one job's runs, or with '' all. */
   stopJob(jobId: string): void {
-    for (const run of this.#held()) {
+    for (const run of this.#held.all()) {
       if (jobId === '' || run.jobId === jobId) this.#abort(run, new StopRequestedError(run.jobId));
     }
   }
 
   /** A run is not the job's any more. */
   lose(executionId: string): void {
-    const run = this.#find(executionId);
+    const run = this.#held.find(executionId);
     if (run !== undefined) this.#abort(run, new LeaseLostError(run.jobId));
   }
 
   #abort(run: Run, reason: StopRequestedError | LeaseLostError): void {
     run.abort(reason);
-    const at = this.#ahead.indexOf(run);
-    if (at < 0) return;
     // nothing of it has begun: it ends at once, not when a slot is free
-    this.#ahead.splice(at, 1);
-    this.#running.add(run);
-    this.#perform(run);
+    if (this.#held.pull(run)) this.#perform(run);
   }
 
   /** What was taken ahead because runs were short goes back where they are not any more. */
   #returnStale(): void {
-    const stands = this.#begun === this.#begunBefore;
-    this.#begunBefore = this.#begun;
-    const { prefetch, concurrency } = this.#options;
-    if (!stands || this.#ahead.length === 0 || prefetch !== undefined || this.#running.size < concurrency)
-      return;
-    this.#pace.note(WATCH_MS);
-    const stale = this.#ahead.splice(0);
+    const stale = this.#held.stale();
+    if (stale.length === 0) return;
     this.#taken -= stale.length;
     this.#exchange.giveBack(stale);
     this.#kick();
-  }
-
-  #find(executionId: string): Run | undefined {
-    return this.#held().find(run => run.executionId === executionId);
   }
 
   /** Ends now, whatever is still to be handed in. */
@@ -248,7 +225,7 @@ export class Loop {
 
   /** Slots that nothing is taken or asked for. */
   get #free(): number {
-    return this.#options.concurrency - this.#running.size - this.#ahead.length - this.#asked;
+    return this.#held.free - this.#asked;
   }
 
   #wanted(): number {
@@ -256,11 +233,11 @@ export class Loop {
     if (!this.#taking || (!this.#outlook.looks && !this.#outlook.hasClaims)) return 0;
     // a worker that is not heard of can't keep its runs either
     if (!this.#hooks.registered() || this.#exchange.full) return 0;
-    const { maxJobs, prefetch } = this.#options;
+    const { concurrency, maxJobs } = this.#options;
     // where jobs are known to wait several calls share the slots, so that Redis and the worker are busy at the same time
     const backlog = this.#outlook.more === 'yes';
-    const ahead = prefetch ?? (backlog ? this.#pace.ahead : 0);
-    const capacity = this.#options.concurrency + ahead;
+    const ahead = this.#held.ahead(backlog);
+    const capacity = concurrency + ahead;
     if (!backlog && this.#asked > 0) return 0;
     const share = backlog ? Math.ceil(capacity / CALLS) : capacity;
     const want = Math.max(
@@ -268,7 +245,7 @@ export class Loop {
       Math.min(this.#free + ahead, share, maxJobs - this.#taken - this.#asked, ADVANCE_BATCH),
     );
     if (this.#probation.ahead)
-      return this.#asked + this.#ahead.length > 0 || this.#free <= 0 ? 0 : Math.min(want, 1);
+      return this.#asked + this.#held.waiting > 0 || this.#free <= 0 ? 0 : Math.min(want, 1);
     return want;
   }
 
@@ -278,7 +255,7 @@ export class Loop {
     const outlook = this.#outlook;
     const over = !this.#taking || this.#taken >= maxJobs || (burst && !outlook.looks && !outlook.held);
     if (over) {
-      if (this.#running.size === 0) this.end();
+      if (this.#held.size === 0) this.end();
       return;
     }
     if (this.#free <= 0 || this.#probation.holds || (burst && !outlook.held)) return;
@@ -290,7 +267,7 @@ export class Loop {
     this.#pauseTimer = setTimeout(() => this.#lookAgain(), outlook.nextLookMs);
     if (burst) return;
     if (outlook.more === 'no') this.#waits.arm(outlook.closed);
-    if (maxIdleMs !== Infinity && this.#running.size === 0) {
+    if (maxIdleMs !== Infinity && this.#held.size === 0) {
       this.#idleTimer ??= setTimeout(() => void this.drain(), maxIdleMs);
     }
   }
@@ -349,7 +326,7 @@ export class Loop {
     // the worker was told to stop while the call was under way
     if (!this.#taking) return this.#exchange.giveBack(runs);
     this.#taken += runs.length;
-    this.#ahead.push(...runs);
+    this.#held.add(runs);
     const alone = probation === 'taken';
     if (alone) this.#probation.begin(runs[0]);
     // a function may hold up the event loop: no read may then hold a job that another worker could run
@@ -364,15 +341,12 @@ export class Loop {
   /** Starts runs in the order in which they were taken, as many as slots are free now: the event loop has its turn before more. */
   #fill(): void {
     if (this.#lettingGo > 0) return;
-    const next = this.#ahead.splice(0, this.#options.concurrency - this.#running.size);
-    for (const run of next) this.#running.add(run);
-    for (const run of next) this.#start(run);
+    for (const run of this.#held.fill()) this.#start(run);
   }
 
   readonly #next = (): void => this.#fill();
 
   #start(run: Run): void {
-    this.#begun++;
     this.#hooks.started(run);
     this.#perform(run);
   }
@@ -382,10 +356,8 @@ export class Loop {
   }
 
   #settle(run: Run, outcome: Outcome): void {
-    this.#running.remove(run);
+    const more = this.#held.ended(run);
     this.#probation.ended(run);
-    // what must not run twice fails with its worker, so its like are not taken before they can begin
-    this.#pace.note(isRedeliverable(run.fields) ? run.seconds * 1000 : WATCH_MS);
     if (run.overdue) this.#hooks.overdue(run);
     if (outcome === 'returned') this.#exchange.giveBack([run]);
     else if (outcome === 'lost') this.#hooks.lost(run);
@@ -394,7 +366,7 @@ export class Loop {
       this.#exchange.settle(run as Settled);
     }
     // not within the end of another one
-    if (this.#ahead.length > 0) setImmediate(this.#next);
+    if (more) setImmediate(this.#next);
     this.#lookUnlessWaiting();
     this.#kick();
   }
