@@ -86,6 +86,18 @@ describe('dependents of one job', () => {
     expect(await redis.client.exists('rq:releasing', 'rq:releasing:root')).toBe(0);
   });
 
+  it('are all queued by one round of the janitor, 200 a call, where the job is gone without a word', async () => {
+    await root();
+    await q.enqueueMany(Array.from({ length: 450 }, () => ['f', [], { dependsOn: 'root' }] as const));
+    await redis.client.del('rq:job:root', 'rq:queue:default');
+    const seen: number[] = [];
+    for (let more = true; more; seen.push(await queued()))
+      more = (await store.sweep(link.redis, 0, seen.length > 0)).more;
+    expect(seen).toEqual([200, 400, 450, 450]);
+    expect(await deferred()).toBe(0);
+    expect(await keysOfDependents()).toEqual([]);
+  });
+
   it('are found on the way by cancel and by getDependentIds', async () => {
     const job = await root();
     const ids = names('d', 501);

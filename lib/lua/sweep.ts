@@ -275,14 +275,14 @@ if canceled > 0 then
   end
 end
 -- ---- jobs that wait for others, where nobody said that these are over
-local deferred = redis.call('ZCARD', q.deferred)
+local deferred, settled = redis.call('ZCARD', q.deferred), 0
 if deferred > 0 then
   local first = math.max(0, math.min(math.floor(deferred * tonumber(offset)), deferred - limit))
   local page = redis.call('ZRANGE', q.deferred, first, first + limit - 1, 'WITHSCORES')
   for n = 1, #page, 2 do
     local id = page[n]
     local status = redis.pcall('HGET', job_prefix .. id, 'status')
-    if status == 'deferred' then settle(id)
+    if status == 'deferred' then settled = settled + (settle(id) and 1 or 0)
     -- expired, or canceled by RQ; not sooner, as somebody may be about to write it
     elseif tonumber(page[n + 1]) < now - tonumber(patience) then redis.call('ZREM', q.deferred, id) end
   end
@@ -313,6 +313,7 @@ if type(aside) == 'number' and aside > 0 then
   end
 end
 publish_all()
-local more = #due >= limit or returned >= limit or #keys_due >= limit
+-- of those that waited for the same job, no other is told: so where one was found, there may be more of them
+local more = #due >= limit or returned >= limit or #keys_due >= limit or settled > 0
 return { 1, more and 1 or 0, recovered, abandoned, returned }`,
 });
