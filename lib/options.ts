@@ -44,9 +44,11 @@ export function messageOf(error: unknown): string {
 }
 
 /** @throws {TypeError} where a name is not one of `known`, with the nearest one that is. */
-export function checkKnown(name: string, known: readonly string[], what: string): void {
-  if (known.includes(name)) return;
-  const near = closestMatch(name, known, { maxDistance: Math.max(2, Math.floor(name.length / 3)) });
+export function checkKnown(name: unknown, known: readonly string[], what: string): void {
+  if (typeof name === 'string' && known.includes(name)) return;
+  // what is no text has no nearest one
+  const given = typeof name === 'string' ? name : '';
+  const near = closestMatch(given, known, { maxDistance: Math.max(2, Math.floor(given.length / 3)) });
   const hint = near === undefined ? `accepted are ${known.join(', ')}` : `did you mean ${quote(near)}?`;
   throw new TypeError(`Unknown ${what} ${quote(name)}: ${hint}`);
 }

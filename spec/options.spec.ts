@@ -98,11 +98,14 @@ describe('checkKnown', () => {
     );
   });
 
-  it('lists the known ones where none is near', () => {
-    expect(() => checkKnown('somethingElse', known, 'option')).toThrow(
-      'Unknown option "somethingElse": accepted are timeout, ttl, resultTtl',
-    );
-  });
+  it.each([['somethingElse'], [3], [null], [['ttl']], [{}]])(
+    'lists the known ones where none is near: %j',
+    name => {
+      expect(() => checkKnown(name, known, 'option')).toThrow(
+        `Unknown option ${quote(name)}: accepted are timeout, ttl, resultTtl`,
+      );
+    },
+  );
 });
 
 describe('checkOptions', () => {
