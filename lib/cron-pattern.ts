@@ -1,6 +1,6 @@
 /** Cron patterns and time zones: which there are, and when one comes next. */
 import { Cron } from 'croner';
-import { messageOf, quote } from './options.ts';
+import { escapeControls, messageOf, quote } from './options.ts';
 
 /** Characters of the longest pattern that is read. */
 const LONGEST = 256;
@@ -19,7 +19,8 @@ export function checkPattern(pattern: unknown, timezone: string): string {
     if (fields.includes(':')) throw new TypeError('it is a time');
     next = nextTick(fields, timezone, Date.now() / 1000);
   } catch (error) {
-    const why = messageOf(error).replace(/^CronPattern: /, '');
+    // it repeats what came
+    const why = escapeControls(messageOf(error).replace(/^CronPattern: /, ''));
     throw new TypeError(`A cron pattern must be ${ACCEPTED}; not ${quote(pattern)}: ${why}`, {
       cause: error,
     });

@@ -111,6 +111,12 @@ describe('checkPattern', () => {
     expect(check).toThrow("day of week ('0 9 * * 1-5')");
   });
 
+  it('leaves no control characters in what it says', () => {
+    const check = (): unknown => checkPattern('\u001b[31m1 * * * *', 'UTC');
+    expect(check).toThrow(String.raw`not "\u001b[31m1 * * * *": `);
+    expect(check).not.toThrow('\u001b');
+  });
+
   it.each(['0 0 30 2 *', '0 0 31 4,6,9,11 *', '0 0 0 1 1 * 2020'])(
     'refuses %j, which never comes',
     pattern => {
