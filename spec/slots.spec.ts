@@ -82,10 +82,11 @@ describe('a job whose key is full', () => {
   });
 
   it('runs without a limit where somebody wrote one that is none', async () => {
-    const jobs = await put(4);
-    for (const [i, concurrency] of ['', 'x', '0'].entries())
+    const wrong = ['', 'x', '0', '-1', '1.5', 'nan', 'inf', '0x1'];
+    const jobs = await put(wrong.length + 1);
+    for (const [i, concurrency] of wrong.entries())
       await redis.client.hset(`rq:job:${jobs[i]?.id}`, 'limit_concurrency', concurrency);
-    await redis.client.hset(`rq:job:${jobs[3]?.id}`, 'limit_key', '');
+    await redis.client.hset(`rq:job:${jobs.at(-1)?.id}`, 'limit_key', '');
     expect(taken(await take())).toEqual(ids(jobs));
     expect(await traces()).toEqual([]);
   });

@@ -115,8 +115,9 @@ local function look_at_slots(key, at_most)
   local page = redis.pcall('ZRANGE', parked_prefix .. key, 0, 19)
   for _, id in ipairs(page.err and {} or page) do
     local held = redis.pcall('HMGET', job_prefix .. id, 'status', 'limit_key', 'limit_concurrency')
-    if not held.err and held[1] == 'queued' and held[2] == key and tonumber(held[3] or '') then
-      most = tonumber(held[3])
+    local own = not held.err and held[1] == 'queued' and held[2] == key and string.match(held[3] or '', '^[1-9]%d*$')
+    if own then
+      most = tonumber(own)
       break
     end
   end

@@ -82,9 +82,9 @@ local function start(i, id)
   end
   if shares then
     local held = redis.call('HMGET', key, 'limit_concurrency', 'origin', 'enqueued_at')
-    local most = tonumber(held[1] or '')
+    local most = tonumber(string.match(held[1] or '', '^[1-9]%d*$') or '')
     -- what somebody else wrote limits nothing
-    if not most or most < 1 or shares == '' or slots_prefix == '' or held[2] ~= names[i] then shares = nil
+    if not most or shares == '' or slots_prefix == '' or held[2] ~= names[i] then shares = nil
     elseif not following().slot_free(shares, most) and following().park(shares, id, names[i], held[3]) then return true end
   end
   local run = run_prefix .. string.char(97 + math.floor(taken / 26), 97 + taken % 26)
