@@ -58,8 +58,7 @@ export function callbackPlan(
     const { fn, timeout = CALLBACK_TIMEOUT } = bare
       ? { fn: given as AnyFunction | string }
       : checkOptions(given as { fn: AnyFunction | string; timeout?: Duration }, ['fn', 'timeout'], option);
-    const seconds = storedDuration(timeout, `${option}.timeout`);
-    if (seconds === -1) throw new RangeError(`${option}.timeout must be at least 1 second, not -1`);
+    const seconds = storedDuration(timeout, `${option}.timeout`, false);
     const name = nameOf(fn);
     plan[kind] = { name, timeout: seconds };
     if (typeof fn === 'function') functions.set(name, fn);

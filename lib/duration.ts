@@ -28,11 +28,12 @@ export function parseDuration(value: unknown, what: string, never = false): numb
   return seconds;
 }
 
-/** Whole seconds of 1 or more, or -1: what RQ can store. A part of a second counts as a whole one. */
-export function storedDuration(value: unknown, what: string): number {
-  const seconds = parseDuration(value, what, true);
+/** Whole seconds of 1 or more: what RQ can store; or -1 where `never` says so. A part of a second counts as a whole one. */
+export function storedDuration(value: unknown, what: string, never = true): number {
+  const seconds = parseDuration(value, what, never);
   if (seconds !== -1 && seconds < 1) {
-    throw new RangeError(`${what} must be at least 1 second, or -1 for never, not ${quote(value)}`);
+    const least = never ? 'at least 1 second, or -1 for never' : 'at least 1 second';
+    throw new RangeError(`${what} must be ${least}, not ${quote(value)}`);
   }
   return Math.ceil(seconds);
 }
@@ -40,6 +41,14 @@ export function storedDuration(value: unknown, what: string): number {
 /** The same, with 0 for "do not keep". */
 export function storedTtl(value: unknown, what: string): number {
   return parseDuration(value, what, true) === 0 ? 0 : storedDuration(value, what);
+}
+
+/** Whole seconds between two runs, 0 for none: RQ's scheduler knows no shorter ones. */
+export function storedWait(value: unknown, what: string): number {
+  const seconds = parseDuration(value, what);
+  if (seconds > 0 && seconds < 1)
+    throw new RangeError(`${what} must be 0 or at least 1 second, not ${quote(value)}`);
+  return Math.ceil(seconds);
 }
 
 /** Milliseconds for a timer, which holds 24.8 days at most. */

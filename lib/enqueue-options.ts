@@ -168,8 +168,7 @@ function checkErrorNames(names: unknown, what: string): void {
 
 /** Seconds until a job's signal is aborted as a notice. */
 export function softLimit(value: Duration, timeout: number): number {
-  const seconds = storedDuration(value, 'softTimeout');
-  if (seconds === -1) throw new RangeError('softTimeout must be at least 1 second, not -1: leave it out');
+  const seconds = storedDuration(value, 'softTimeout', false);
   if (timeout !== -1 && seconds >= timeout) {
     throw new RangeError(
       `softTimeout must be less than the timeout, which is ${timeout} s, and not ${quote(value)}`,

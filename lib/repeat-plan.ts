@@ -1,5 +1,5 @@
 /** How often a job that finished runs again, and how long it waits before: RQ's fields, which both sides carry out. */
-import { storedDuration, parseDuration, type Duration } from './duration.ts';
+import { storedWait, type Duration } from './duration.ts';
 import { checkCount, checkOptions, quote } from './options.ts';
 
 export interface RepeatOptions {
@@ -27,8 +27,8 @@ export function repeatPlan(given: unknown): RepeatPlan {
     throw new TypeError(`repeat must be { times, interval }, not ${quote(given)}`);
   const { times, interval = 0 } = checkOptions(given as RepeatOptions, ['times', 'interval'], 'repeat');
   const repeatsLeft = checkCount(times, 'repeat.times', 1);
-  if (!Array.isArray(interval)) return { repeatsLeft, intervals: [wait(interval, 'repeat.interval')] };
-  const list = (interval as readonly unknown[]).map((each, i) => wait(each, `repeat.interval[${i}]`));
+  if (!Array.isArray(interval)) return { repeatsLeft, intervals: [storedWait(interval, 'repeat.interval')] };
+  const list = (interval as readonly unknown[]).map((each, i) => storedWait(each, `repeat.interval[${i}]`));
   const last = list.at(-1);
   if (last === undefined)
     throw new RangeError('repeat.interval must be a duration, or a list of at least one');
@@ -41,9 +41,4 @@ export function repeatPlan(given: unknown): RepeatPlan {
   // RQ counts from the end: the first wait is the list's `times`-th, or its last one where it is shorter
   const each = [...list, ...Array.from({ length: repeatsLeft - list.length }, () => last)];
   return { repeatsLeft, intervals: each.toReversed() };
-}
-
-function wait(value: unknown, what: string): number {
-  const seconds = parseDuration(value, what);
-  return seconds === 0 ? 0 : storedDuration(value, what);
 }

@@ -1,5 +1,5 @@
 /** How often a job that failed runs again, and how long it waits before: RQ's fields, which both sides carry out. */
-import { parseDuration, type Duration } from './duration.ts';
+import { storedWait, type Duration } from './duration.ts';
 import { checkCount, checkFlag, checkKnown, checkOptions, quote } from './options.ts';
 
 /** The same wait before each retry, or one for each; or waits that grow. Durations are seconds, or strings with a unit. */
@@ -63,7 +63,7 @@ function fixed(max: number, interval: unknown): number[] {
     );
   }
   const waits = list.map((item, i) =>
-    wait(item, Array.isArray(interval) ? `retry.interval[${i}]` : 'retry.interval'),
+    storedWait(item, Array.isArray(interval) ? `retry.interval[${i}]` : 'retry.interval'),
   );
   // RQ counts a short list from its end: written out, each retry has the wait that it was given, and the last one again
   return Array.from({ length: max }, (_, i) => waits[Math.min(i, waits.length - 1)] ?? 0);
@@ -71,8 +71,8 @@ function fixed(max: number, interval: unknown): number[] {
 
 function growing(max: number, options: Readonly<Record<string, unknown>>): number[] {
   checkKnown(String(options['backoff']), ['exponential'], 'retry.backoff');
-  const first = wait(options['delay'] ?? 10, 'retry.delay');
-  const most = wait(options['maxDelay'] ?? 600, 'retry.maxDelay');
+  const first = storedWait(options['delay'] ?? 10, 'retry.delay');
+  const most = storedWait(options['maxDelay'] ?? 600, 'retry.maxDelay');
   const jitter = checkFlag(options['jitter'] ?? true, 'retry.jitter');
   if (most < first)
     throw new RangeError(`retry.maxDelay must not be less than retry.delay, which is ${first} s`);
@@ -80,12 +80,4 @@ function growing(max: number, options: Readonly<Record<string, unknown>>): numbe
     const whole = Math.min(most, first * 2 ** Math.min(i, 40));
     return Math.max(first > 0 ? 1 : 0, Math.round(jitter ? whole * (0.5 + Math.random() / 2) : whole));
   });
-}
-
-/** Whole seconds: RQ's scheduler knows no shorter ones. */
-function wait(value: unknown, what: string): number {
-  const seconds = parseDuration(value, what);
-  if (seconds > 0 && seconds < 1)
-    throw new RangeError(`${what} must be 0 or at least 1 second, not ${quote(value)}`);
-  return Math.ceil(seconds);
 }

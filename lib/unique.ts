@@ -40,10 +40,7 @@ export function uniquePlan(given: unknown, jobId: string | undefined): string {
   if (!ELSE.has(otherwise))
     throw new TypeError(`unique.else must be 'throw', 'return' or 'replace', not ${quote(otherwise)}`);
   if (lasting === undefined) return `${otherwise}:0`;
-  const seconds = storedDuration(lasting, 'unique.for');
-  if (seconds === -1)
-    throw new RangeError('unique.for must be at least 1 second, not -1: leave it out, or unique by a jobId');
-  return `${otherwise}:${seconds}`;
+  return `${otherwise}:${storedDuration(lasting, 'unique.for', false)}`;
 }
 
 /** Whether a plan is about the call, and not about its id. */

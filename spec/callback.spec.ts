@@ -29,7 +29,7 @@ describe('callbackPlan', () => {
     [
       { onFailure: { fn: 'f', timeout: 0 } },
       RangeError,
-      /^onFailure\.timeout must be at least 1 second.* not 0$/,
+      /^onFailure\.timeout must be at least 1 second, not 0$/,
     ],
     [{ onFailure: { fn: 'f', timeout: -1 } }, RangeError, /^onFailure\.timeout .* not -1$/],
     [{ onFailure: { fn: 'f', timeout: 'soon' } }, RangeError, /"soon"/],

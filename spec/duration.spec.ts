@@ -91,6 +91,12 @@ describe('storedDuration', () => {
     );
   });
 
+  it.each([-1, '-1'])('takes %j for never only where that has a meaning', value => {
+    expect(() => storedDuration(value, 'timeout', false)).toThrow(RangeError);
+    expect(() => storedDuration(value, 'timeout', false)).toThrow(`not ${JSON.stringify(value)}`);
+    expect(() => storedDuration(0, 'timeout', false)).toThrow('timeout must be at least 1 second, not 0');
+  });
+
   it.each([
     [1, 1],
     ['1000ms', 1],

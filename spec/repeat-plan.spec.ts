@@ -72,7 +72,7 @@ describe('The option repeat refuses', () => {
       'a wait below a second',
       { times: 1, interval: '500ms' },
       RangeError,
-      'repeat.interval must be at least 1 second',
+      'repeat.interval must be 0 or at least 1 second, not "500ms"',
     ],
     ['a wait of more than ten years', { times: 1, interval: '4000d' }, RangeError, 'not "4000d"'],
     ['an empty list of waits', { times: 1, interval: [] }, RangeError, 'or a list of at least one'],

@@ -64,10 +64,10 @@ describe('softTimeout', () => {
   afterAll(() => Promise.all([q.close(), short.close()]));
 
   it.each<[options: EnqueueOptions, said: RegExp]>([
-    [{ softTimeout: 0 }, /softTimeout must be at least 1 second.* not 0/],
-    [{ softTimeout: '500ms' }, /softTimeout must be at least 1 second.* not "500ms"/],
-    [{ softTimeout: -1 }, /softTimeout must be at least 1 second, not -1/],
-    [{ softTimeout: '-1' }, /softTimeout must be at least 1 second, not -1/],
+    [{ softTimeout: 0 }, /softTimeout must be at least 1 second, not 0/],
+    [{ softTimeout: '500ms' }, /softTimeout must be at least 1 second, not "500ms"/],
+    [{ softTimeout: -1 }, /softTimeout must be seconds.* not -1/],
+    [{ softTimeout: '-1' }, /softTimeout must be seconds.* not "-1"/],
     [{ softTimeout: '5 parsecs' }, /softTimeout must be .* not "5 parsecs"/],
     [{ softTimeout: true as unknown as number }, /softTimeout must be .* not true/],
     [{ softTimeout: 5, timeout: 5 }, /softTimeout must be less than the timeout, which is 5 s.* not 5/],
