@@ -109,6 +109,19 @@ describe.each(VERSIONS)('Jobs of ours that follow others, beside Python RQ %s', 
     ]);
   });
 
+  it('are text to a Python worker, where one ran what they take, though a Node worker ended the last', async () => {
+    const first = await q.enqueue<number>('tasks.add', [4, 6]);
+    const after = await q.enqueue<number>('tasks.add', [1, 1]);
+    const last = await q.enqueue('tasks.echo', [first], { dependsOn: after });
+    await workAs('Python', { maxJobs: 1 });
+    await work({ maxJobs: 1 });
+    await workAs('Python');
+    expect(await python.run('out = job(id).return_value()', { id: last.id })).toEqual([
+      [`job:${first.id}`],
+      {},
+    ]);
+  });
+
   it('take results where Python’s worker released and saved them anew, compressed', async () => {
     const first = await q.enqueue<number>('tasks.add', [4, 6]);
     const last = await q.enqueue<number>('tasks.add', [first, 1]);
