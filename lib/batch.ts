@@ -15,22 +15,32 @@ export interface Weight<Item> {
   readonly of: (item: Item) => number;
 }
 
-/** Each `add` made before the tick ends goes out with the others, in batches of at most `most` items, or of a weight. */
+/**
+ * Each `add` made before the tick ends goes out with the others, in batches of at most `most` items, or of a weight. With
+ * `setImmediate` for `soon`, also those of all timers that are over at the same moment.
+ */
 export class Batch<Item, Answer> {
   readonly #most: number;
   readonly #send: Send<Item, Answer>;
   readonly #weight: Weight<Item> | undefined;
+  readonly #soon: (flush: () => void) => void;
   #waiting: Waiting<Item, Answer>[] = [];
 
-  constructor(most: number, send: Send<Item, Answer>, weight?: Weight<Item>) {
+  constructor(
+    most: number,
+    send: Send<Item, Answer>,
+    weight?: Weight<Item>,
+    soon: (flush: () => void) => void = flush => process.nextTick(flush),
+  ) {
     this.#most = most;
+    this.#soon = soon;
     this.#send = send;
     this.#weight = weight;
   }
 
   add(item: Item): Promise<Answer> {
     return new Promise((resolve, reject) => {
-      if (this.#waiting.length === 0) process.nextTick(() => this.#flush());
+      if (this.#waiting.length === 0) this.#soon(() => this.#flush());
       this.#waiting.push({ item, resolve, reject });
     });
   }

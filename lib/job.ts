@@ -35,6 +35,8 @@ const NEW_MS = 20;
 const EARLY_MS = 3;
 /** Milliseconds between two looks of a waiter at a job that waits for others. */
 const DEFERRED_MS = 500;
+/** How often a look at the jobs above it goes on, each time past a thousand of them. */
+const ROOT_STEPS = 100;
 const ENDED: ReadonlySet<string> = new Set(['finished', 'failed', 'stopped', 'canceled']);
 
 export interface CancelOptions {
@@ -192,10 +194,16 @@ export class Job<T = unknown> implements Reference {
 
   /** @throws {DependencyFailedError} where the job is deferred, and will be until somebody brings another one back. */
   async #checkRoot({ root }: JobState): Promise<void> {
-    if (root === undefined) return;
-    const state = await this.#store.state(root.id);
-    const remote = state?.status === 'failed' ? parseErrorText(state.error ?? '') : undefined;
-    throw new DependencyFailedError(this.id, root.id, root.status, remote);
+    let above = root;
+    for (let steps = 0; above !== undefined && steps < ROOT_STEPS; steps++) {
+      const state = await this.#store.state(above.id);
+      if (above.status !== 'deferred') {
+        const remote = state?.status === 'failed' ? parseErrorText(state.error ?? '') : undefined;
+        throw new DependencyFailedError(this.id, above.id, above.status, remote);
+      }
+      // the look ended half-way up
+      above = state?.root;
+    }
   }
 
   /**
@@ -214,7 +222,9 @@ export class Job<T = unknown> implements Reference {
     using watch = this.#watch();
     for (;;) {
       // nothing is said to a job that waits for one that failed: so it looks more often
-      const patience = this.#status === 'deferred' ? DEFERRED_MS : Infinity;
+      // and all at the same moments: jobs above several of them are looked at once
+      const patience =
+        this.#status === 'deferred' ? DEFERRED_MS - (performance.now() % DEFERRED_MS) : Infinity;
       let message = await watch.next(Math.min(patience, deadline - performance.now()), signal);
       signal?.throwIfAborted();
       if (message === undefined && early) {

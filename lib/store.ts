@@ -36,7 +36,7 @@ export interface JobState {
   readonly result?: string | undefined;
   /** The error's text, once it failed. */
   readonly error?: string | undefined;
-  /** The job that keeps a deferred one from running, as it did not finish. */
+  /** The job that keeps a deferred one from running, as it did not finish; or one on the way to it, `deferred` itself. */
   readonly root?: { readonly id: string; readonly status: JobStatus } | undefined;
 }
 
@@ -80,7 +80,7 @@ export class Store {
     this.home = `${link.place} ${keys.prefix}`;
     this.feed = new StatusFeed(link, keys);
     this.jobs = new EnqueueStore(this.#sender, keys, (id, queue) => this.delete(id, queue, true));
-    this.#states = new Batch(1000, ids => this.#readStates(ids));
+    this.#states = new Batch(1000, ids => this.#readStates(ids), undefined, setImmediate);
     this.#fetches = new Batch(200, ids => this.#fetchAll(ids));
   }
 
@@ -108,7 +108,7 @@ export class Store {
     });
   }
 
-  /** How a job stands, or `undefined` where it is gone; the calls of a tick share a round trip. */
+  /** How a job stands, or `undefined` where it is gone; calls that are made together share a round trip. */
   state(id: string): Promise<JobState | undefined> {
     return this.#states.add(id);
   }
@@ -116,11 +116,13 @@ export class Store {
   async #readStates(ids: readonly string[]): Promise<(JobState | undefined)[]> {
     const { jobPrefix, resultsPrefix, releasing } = this.keys;
     const args = { job_prefix: jobPrefix, results_prefix: resultsPrefix };
-    const call = { keys: { releasing }, args, rest: [...ids] };
-    const states = (await this.#sender.send('read jobs', 'read', redis =>
+    const once = [...new Set(ids)];
+    const call = { keys: { releasing }, args, rest: once };
+    const replies = (await this.#sender.send('read jobs', 'read', redis =>
       readState.runRaw(redis, call),
     )) as unknown[];
-    return states.map(reply => toState(reply as (Buffer | null | Buffer[])[]));
+    const states = new Map(once.map((id, i) => [id, toState(replies[i] as (Buffer | null | Buffer[])[])]));
+    return ids.map(id => states.get(id));
   }
 
   /** Ids of the jobs that wait for this one, in no order. */

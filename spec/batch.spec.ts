@@ -37,6 +37,22 @@ describe('Batch', () => {
     expect(sent).toEqual([[1], [2]]);
   });
 
+  it('sends what timers add that are over at the same moment together, where it is told to be that late', async () => {
+    const sent: (readonly number[])[] = [];
+    const send = async (items: readonly number[]): Promise<readonly number[]> => {
+      sent.push(items);
+      return items;
+    };
+    const batch = new Batch<number, number>(100, send, undefined, setImmediate);
+    const add = (item: number): Promise<number> =>
+      new Promise(resolve => setTimeout(() => resolve(batch.add(item)), 5));
+    const added = [1, 2, 3].map(add);
+    // all three are over when the next turn begins
+    for (const until = performance.now() + 20; performance.now() < until;);
+    expect(await Promise.all(added)).toEqual([1, 2, 3]);
+    expect(sent).toEqual([[1, 2, 3]]);
+  });
+
   it('does not wait for an earlier batch that is under way', async () => {
     const waiting: (() => void)[] = [];
     const batch = new Batch<string, string>(10, async items => {

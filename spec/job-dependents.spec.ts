@@ -1,5 +1,6 @@
 /** Jobs that wait for others: what a handle says before a worker has let them go, and what is kept of who waits. */
 import { describe, expect, it } from 'vitest';
+import type { Job } from '../lib/index.ts';
 import { useQueue, useRedis, workOff } from './support/in-process.ts';
 import { add, echo } from './support/tasks.js';
 
@@ -42,6 +43,49 @@ describe('Job.wait of a dependent, once its dependency was canceled with enqueue
       dependencyId: first.id,
       status: 'canceled',
     });
+  });
+});
+
+describe('What keeps very many jobs from running, one behind the other', () => {
+  /** Jobs of which each waits for the one before. */
+  const line = (count: number): Promise<Job[]> =>
+    q.enqueueMany(
+      Array.from({ length: count }, (_, n) => {
+        const dependsOn = n === 0 ? {} : { dependsOn: `j-${n - 1}` };
+        return ['f', [], { jobId: `j-${n}`, ...dependsOn }] as const;
+      }),
+    );
+  async function calls(command: string): Promise<number> {
+    const stats = await redis.client.info('commandstats');
+    return Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(stats)?.[1] ?? 0);
+  }
+
+  it('is named to each that asks', { timeout: 30_000 }, async () => {
+    const [first, ...others] = await line(2_500);
+    const last = others.at(-1);
+    expect(await last?.result).toBeUndefined();
+    await first?.cancel();
+    const named = { code: 'RQ_DEPENDENCY_FAILED', dependencyId: 'j-0', status: 'canceled' };
+    await expect(last?.result).rejects.toMatchObject(named);
+    const said = await Promise.allSettled(others.toReversed().map(job => job.wait({ timeout: '20s' })));
+    for (const one of said) expect(one).toMatchObject({ status: 'rejected', reason: named });
+  });
+
+  it('is looked for once, however many ask at a time', async () => {
+    const jobs = await line(1_500);
+    const before = await calls('hget');
+    for (const result of await Promise.all(jobs.toReversed().map(job => job.result)))
+      expect(result).toBeUndefined();
+    expect((await calls('hget')) - before).toBeLessThan(20 * jobs.length);
+  });
+
+  it('is looked for by all waiters at the same moments', async () => {
+    const jobs = await line(500);
+    const before = await calls('evalsha');
+    const waiting = await Promise.allSettled(jobs.map(job => job.wait({ timeout: 2 })));
+    expect(waiting.every(({ status }) => status === 'rejected')).toBe(true);
+    // five looks, a few calls each
+    expect((await calls('evalsha')) - before).toBeLessThan(250);
   });
 });
 

@@ -4,8 +4,9 @@ import { Script } from '../script.ts';
 /**
  * Rest: ids. Reply, for each: `[status, queue, result, error, stream entry, root, its status]`, with false for what there
  * is not: either the entry, `[field, value, …]`, or the hash says what came of the job. `root` is the job that keeps one from
- * running: it did not finish, and the job waits for it, be it through others. Of very many, some are looked at each time. One
- * that was canceled so that nobody waits for it any more keeps none, though a worker has not let them go yet.
+ * running: it did not finish, and the job waits for it, be it through others. Where these are more than one call looks at, it is
+ * one of them that is `deferred` itself: what keeps that one keeps the job. A job that was canceled so that nobody waits for it any
+ * more keeps none, though a worker has not let them go yet.
  */
 export const readState: Script<'releasing', never, 'job_prefix' | 'results_prefix'> = new Script({
   name: 'read_state',
@@ -18,22 +19,41 @@ local function blocks(id, status, allows)
   local letting_go = redis.pcall('HGET', releasing, id)
   return type(letting_go) ~= 'string' or string.sub(letting_go, 1, 5) ~= 'gone:'
 end
+-- what is known of a job holds for all that wait for it: however many are asked for, who is above them is looked at once
+local known, looks = {}, 1000
 local function root_of(id)
-  local seen, left, looks = { [id] = true }, { id }, 1000
-  while #left > 0 and looks > 0 do
+  if known[id] then return unpack(known[id]) end
+  local below, left = { [id] = false }, { id }
+  local function found(each, root)
+    while each do
+      known[each] = root
+      each = below[each]
+    end
+    return unpack(root)
+  end
+  -- a few for each id, also where others took all
+  local enough = math.min(0, looks - 10)
+  while #left > 0 and looks > enough do
     local each = table.remove(left)
     local allows = redis.pcall('HGET', job_prefix .. each, 'allow_dependency_failures') == '1'
-    local others = redis.pcall('SRANDMEMBER', job_prefix .. ':' .. each .. ':dependencies', looks)
+    local others = redis.pcall('SRANDMEMBER', job_prefix .. ':' .. each .. ':dependencies', looks - enough)
     for _, other in ipairs(others.err and {} or others) do
       local status = redis.pcall('HGET', job_prefix .. other, 'status')
-      if blocks(other, status, allows) then return other, status end
+      if blocks(other, status, allows) then return found(each, { other, status }) end
       looks = looks - 1
-      if status == 'deferred' and not seen[other] then
-        seen[other] = true
-        left[#left + 1] = other
+      if status == 'deferred' then
+        local above = known[other]
+        if above and above[1] then return found(each, above) end
+        if not above and below[other] == nil then
+          below[other] = each
+          left[#left + 1] = other
+        end
       end
     end
   end
+  local on = left[#left]
+  if on then return found(on, { on, 'deferred' }) end
+  for each in pairs(below) do known[each] = { false, false } end
   return false, false
 end
 local states = {}
