@@ -2,7 +2,6 @@
  * rq-node as its README says. It is imported from the build beside it, not as `rq-node`: this folder has a `package.json` of
  * its own, and a `file:` dependency would have to be installed anew after each build.
  */
-import { Redis } from 'ioredis';
 import { Queue, Worker } from '../../../dist/lib/index.js';
 import { fail } from '../fail.js';
 import { TASKS } from '../tasks.js';
@@ -15,7 +14,10 @@ export const subject = {
     return {
       enqueue: argument => queue.enqueue('task', [argument]),
       enqueueMany: all => queue.enqueueMany(all.map(argument => /** @type {const} */ (['task', [argument]]))),
-      schedule: all => schedule(port, name, all),
+      async schedule(all) {
+        const due = new Date(Date.now() + 30 * 24 * 3600_000);
+        await Promise.all(all.map(argument => queue.enqueueAt(due, 'task', [argument])));
+      },
       listen: async () => {},
       call: async argument => (await queue.enqueue('task', [argument])).wait({ timeout: '30s' }),
       counts: async () => ({
@@ -44,33 +46,3 @@ export const subject = {
     };
   },
 };
-
-/**
- * There is no call for it yet, so the jobs are written as RQ writes them: a hash each, and the scheduled registry.
- *
- * @param {number} port
- * @param {string} name
- * @param {readonly import('../types.d.ts').Argument[]} all
- */
-async function schedule(port, name, all) {
-  const redis = new Redis(port, '127.0.0.1');
-  const due = Math.floor(Date.now() / 1000) + 30 * 24 * 3600;
-  const now = new Date().toISOString();
-  const pipeline = redis.pipeline();
-  for (const argument of all) {
-    const id = `scheduled-${argument}`;
-    const data = JSON.stringify(['task', null, [argument], {}]);
-    const fields = {
-      status: 'scheduled',
-      origin: name,
-      data,
-      created_at: now,
-      description: 'task()',
-      timeout: 180,
-    };
-    pipeline.hset(`rq:job:${id}`, fields);
-    pipeline.zadd(`rq:scheduled:${name}`, due, id);
-  }
-  await pipeline.exec();
-  redis.disconnect();
-}
