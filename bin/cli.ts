@@ -3,7 +3,7 @@ import { createInterface } from 'node:readline/promises';
 import { styleText } from 'node:util';
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { Rq, VERSION } from '../lib/index.ts';
-import { escapeControls, messageOf, quote } from '../lib/options.ts';
+import { escapeControls, escapeJson, messageOf, quote } from '../lib/options.ts';
 
 /** Exit codes: done, an error, wrong usage. */
 export const OK = 0;
@@ -74,21 +74,12 @@ export function print(line: string = ''): void {
   process.stdout.write(`${line}\n`);
 }
 
-/** What turns the direction of a text, or breaks lines, besides what steers a terminal. */
-const UNSEEN = /[\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
-
-/** A text that somebody else wrote, as it can be printed: it must not steer a terminal, nor look like another text. */
-export function safe(text: string): string {
-  return escapeControls(text).replace(UNSEEN, c => `\\u${c.charCodeAt(0).toString(16)}`);
-}
+/** A text that somebody else wrote, as it can be printed. */
+export const safe: (text: string) => string = escapeControls;
 
 export function printJson(value: unknown): void {
   const text = JSON.stringify(value, undefined, process.stdout.isTTY ? 2 : 0);
-  // JSON leaves DEL and the second row of control characters as they are
-  const escaped = text
-    .replace(/[\u007f-\u009f]/g, c => `\\u00${c.charCodeAt(0).toString(16)}`)
-    .replace(UNSEEN, c => `\\u${c.charCodeAt(0).toString(16)}`);
-  process.stdout.write(`${escaped}\n`);
+  process.stdout.write(`${escapeJson(text)}\n`);
 }
 
 /** A text in colour, where standard output is a terminal that wants it. */

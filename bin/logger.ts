@@ -2,7 +2,7 @@
 import { hostname } from 'node:os';
 import { styleText } from 'node:util';
 import type { Logger } from '../lib/index.ts';
-import { escapeControls } from '../lib/options.ts';
+import { escapeControls, escapeJson } from '../lib/options.ts';
 
 export type LogFormat = 'text' | 'json';
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
@@ -72,8 +72,7 @@ function jsonLine(level: LogLevel, fields: object, msg: string): string {
     ...fields,
     msg,
   });
-  // JSON leaves DEL and the second row of control characters as they are
-  return `${line.replace(/[\u007f-\u009f]/g, c => `\\u00${c.charCodeAt(0).toString(16)}`)}\n`;
+  return `${escapeJson(line)}\n`;
 }
 
 function textLine(level: LogLevel, fields: object, message: string, colour: boolean): string {

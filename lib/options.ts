@@ -25,12 +25,21 @@ function classNameOf(value: object): string {
   }
 }
 
-/** The same text with every control character (C0, DEL and C1) written as an escape, so that it can be printed. */
+/** Control characters (C0, DEL and C1), and what breaks lines or turns the direction of a text. */
+const STEERING = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+
+/** A text as it can be printed, whoever wrote it: it can't steer a terminal, nor look like another text or another line. */
 export function escapeControls(text: string): string {
-  return text.replace(
-    /[\u0000-\u001f\u007f-\u009f]/g,
-    c => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`,
-  );
+  return text.replace(STEERING, c => (c <= '\u00ff' ? `\\x${hex(c, 2)}` : `\\u${hex(c, 4)}`));
+}
+
+/** The same of a JSON text, which goes on meaning what it meant; it keeps the ends of its lines. */
+export function escapeJson(json: string): string {
+  return json.replace(STEERING, c => (c === '\n' ? c : `\\u${hex(c, 4)}`));
+}
+
+function hex(character: string, digits: number): string {
+  return character.charCodeAt(0).toString(16).padStart(digits, '0');
 }
 
 /** What an error says, whatever was thrown. */

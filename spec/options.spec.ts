@@ -7,6 +7,7 @@ import {
   checkName,
   checkOptions,
   escapeControls,
+  escapeJson,
   isJobId,
   quote,
 } from '../lib/options.ts';
@@ -74,8 +75,24 @@ describe('escapeControls', () => {
     expect(escapeControls('a\u001b[2Jb\u0007\u0085\n')).toBe(String.raw`a\x1b[2Jb\x07\x85\x0a`);
   });
 
+  it('writes what breaks lines or turns the direction of a text as an escape', () => {
+    expect(escapeControls('a\u061cb\u200ec\u2028d\u202ee\u2069')).toBe(
+      String.raw`a\u061cb\u200ec\u2028d\u202ee\u2069`,
+    );
+  });
+
   it('leaves every other character as it is', () => {
     expect(escapeControls('naïve 日本 🙂 \\ "')).toBe('naïve 日本 🙂 \\ "');
+  });
+});
+
+describe('escapeJson', () => {
+  it.each([0, 2])('writes them as JSON does, which means the same, indented by %d', indent => {
+    const value = { 'a\u009b\u202e': ['\u001b[2J\n\u2028', 'naïve 日本 🙂 \\ "'] };
+    const text = escapeJson(JSON.stringify(value, undefined, indent));
+    expect(JSON.parse(text)).toEqual(value);
+    expect(text).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028-\u202e]/);
+    expect(text).toContain('日本 🙂');
   });
 });
 

@@ -8,10 +8,10 @@ import { useQueue, useRedis } from '../support/in-process.ts';
 import { PROGRAM, TASKS, type WorkerProcess } from '../support/worker-process.ts';
 import { useWorkerProcesses } from '../support/worker-processes.ts';
 
-/** C0 (but for the end of a line), DEL and C1: what a terminal might obey. */
-const CONTROLS = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/;
-/** An escape sequence as C0 and as C1, a new line and a bell. */
-const NASTY = 'a\u001b[31mb\u009b31mc\nd\u0007e\u007f';
+/** C0 (but for the end of a line), DEL and C1: what a terminal might obey; and what turns a text around. */
+const CONTROLS = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028-\u202e]/;
+/** An escape sequence as C0 and as C1, a new line, a bell, and a text from right to left. */
+const NASTY = 'a\u001b[31mb\u009b31mc\nd\u0007e\u007f\u202e\u2028';
 
 const redis = useRedis();
 const queue = useQueue(redis);
