@@ -158,7 +158,9 @@ export class Link {
 
   /** Drops a link that is suspected dead; a persistent one connects anew. A client that was handed in is left alone. */
   reconnect(): void {
-    if (this.#owned) this.redis.disconnect(true);
+    // once, however many calls are late at the same time: each time adds a listener to the stream
+    const stream: Redis['stream'] | undefined = this.redis.stream;
+    if (this.#owned && stream?.writable === true) this.redis.disconnect(true);
   }
 
   /** A call over this link that drops it where no reply comes in time: the call is rejected then. */

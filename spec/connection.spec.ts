@@ -141,6 +141,19 @@ describe('Link.ready', () => {
     await link.ready();
     expect(await link.redis.ping()).toBe('PONG');
   });
+
+  it('is dropped once, and comes back, where many calls are late at the same time', async () => {
+    const link = linkTo(server.url);
+    await link.ready();
+    const { stream } = link.redis;
+    const listeners = stream.listenerCount('close');
+    const closed = once(link.redis, 'close');
+    for (let call = 0; call < 20; call++) link.reconnect();
+    expect(stream.listenerCount('close')).toBe(listeners + 1);
+    await closed;
+    await link.ready();
+    expect(await link.redis.ping()).toBe('PONG');
+  });
 });
 
 describe('a wrong password', () => {
