@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { Link } from '../connection.ts';
-import { RqError } from '../errors.ts';
+import { RedisRefusedError, RqError } from '../errors.ts';
 import { messageOf } from '../options.ts';
 import { Registry } from '../registry.ts';
 import { Store } from '../store.ts';
@@ -43,7 +43,7 @@ export class MetricsServer {
   readonly #link: Link;
   readonly #store: Store;
   readonly #server: Server;
-  #warned = false;
+  readonly #warned: Set<string> = new Set();
 
   private constructor(subject: Subject) {
     this.#subject = subject;
@@ -120,17 +120,21 @@ export class MetricsServer {
     return this.#metrics.text({ running: running(), concurrency }, await this.#queues());
   }
 
-  /** How the worker's queues stand; `undefined` where Redis does not say so in time. */
+  /** How those of the worker's queues stand that can be read; `undefined` where Redis says nothing of any in time. */
   async #queues(): Promise<QueueState[] | undefined> {
-    try {
-      return await Promise.all(this.#subject.worker.queues.map(queue => this.#queue(queue)));
-    } catch (error) {
-      // what passes shows in `rq_redis_up`; a right that the user lacks does not pass
-      const refused = error instanceof RqError && error.code === 'RQ_REDIS_REFUSED';
-      if (refused && !this.#warned) this.#subject.warn(`Metrics say nothing of queues: ${error.message}`);
-      this.#warned ||= refused;
-      return undefined;
-    }
+    const { queues } = this.#subject.worker;
+    const states = await Promise.all(queues.map(queue => this.#queue(queue).catch(this.#untold(queue))));
+    const told = states.filter(state => state !== undefined);
+    return told.length === 0 ? undefined : told;
+  }
+
+  /** What passes shows in `rq_redis_up`; a right that the user lacks, or a key of a wrong type, does not pass. */
+  #untold(queue: string): (error: unknown) => undefined {
+    return error => {
+      if (!(error instanceof RedisRefusedError) || this.#warned.has(queue)) return;
+      this.#warned.add(queue);
+      this.#subject.warn(`Metrics say nothing of queue ${queue}: ${error.message}`);
+    };
   }
 
   async #queue(queue: string): Promise<QueueState> {

@@ -174,7 +174,7 @@ describe('/metrics: queues', () => {
         expect(samplesOf(samples, 'rq_queue_length')).toEqual({});
       }
       expect(warnings).toEqual([
-        expect.stringMatching(/^Metrics say nothing of queues: Redis refused to read stats/),
+        expect.stringMatching(/^Metrics say nothing of queue q: Redis refused to read stats/),
       ]);
 
       await strict.client.call('ACL', 'SETUSER', 'rq-worker', '+get', '+lindex');
@@ -183,6 +183,20 @@ describe('/metrics: queues', () => {
     } finally {
       await strict.stop();
     }
+  });
+
+  it('are left out where one of their keys has a wrong type, and no other queue with them', async () => {
+    const worker = makeWorker(functions, { metrics }, ['q', 'odd']);
+    const warnings: string[] = [];
+    worker.on('warning', text => warnings.push(text));
+    const { url } = await served(worker);
+    await redis.client.set('rq:failed:odd', 'something else');
+    for (let i = 0; i < 2; i++) {
+      const samples = await scrape(url);
+      expect(samples.get('rq_redis_up')).toBe(1);
+      expect(samplesOf(samples, 'rq_queue_length')).toEqual({ '{queue="q"}': 0 });
+    }
+    expect(warnings).toEqual([expect.stringMatching(/^Metrics say nothing of queue odd: .*WRONGTYPE/)]);
   });
 });
 
