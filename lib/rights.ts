@@ -14,7 +14,7 @@ export const RIGHTS: Readonly<Record<Role, readonly string[]>> = {
   `),
   worker: words(`
     info eval evalsha blmove client|id client|unblock del exists expire get hdel hexists hget hgetall hincrby
-    hincrbyfloat hlen hmget hrandfield hset incrby llen lmove lpop lpush lrange lrem ltrim persist pexpire ping
+    hincrbyfloat hlen hmget hrandfield hset incrby lindex llen lmove lpop lpush lrange lrem ltrim persist pexpire ping
     pttl publish pubsub|channels pubsub|numpat pubsub|numsub rename rpush sadd scard set smembers spop
     srandmember srem subscribe sunionstore time unlink xadd xrevrange zadd zcard zrange zrangebyscore zrem
     zremrangebyscore zscan zscore

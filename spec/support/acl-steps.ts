@@ -384,6 +384,11 @@ export const workerSteps: Steps = async walk => {
       expect(await look.llen('rq:samples:q')).toBe(16);
     },
     async () => {
+      // as the worker's metrics ask
+      await look.rpush('rq:queue:q', 'waits');
+      expect(await new Store(link, new Keys()).stats(new Keys().queue('q'))).toMatchObject({ length: 1 });
+    },
+    async () => {
       await look.rpush('rq:worker:w:claims:q', 'a');
       expect(await store.releaseClaims(link.redis)).toBe(1);
     },
