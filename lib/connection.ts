@@ -34,6 +34,9 @@ export interface LinkOptions {
   readonly deadlineMs?: number;
 }
 
+/** The clients that are ours, with the links that see to them. */
+const LINKS: WeakMap<Redis, Link> = new WeakMap();
+
 /** One connection, ours or handed in. */
 export class Link {
   readonly redis: Redis;
@@ -41,6 +44,8 @@ export class Link {
   readonly address: string;
   readonly deadlineMs: number;
   readonly #owned: boolean;
+  /** Where a client of ours was handed in: who opens it and opens it anew. */
+  readonly #lender: Link | undefined;
   readonly #persistent: boolean;
   #closed = false;
   #connecting: Promise<void> | undefined;
@@ -58,9 +63,15 @@ export class Link {
     this.#persistent = persistent;
     this.deadlineMs = deadlineMs;
     this.address = addressOf(redis.options);
+    this.#lender = owned ? undefined : LINKS.get(redis);
     if (!owned) return;
+    LINKS.set(redis, this);
     redis.options.retryStrategy = attempt => this.#retryDelay(attempt);
-    redis.on('error', error => this.#failed(error));
+    redis.on('error', error => {
+      // the client would go on in the database 0
+      if (isOfSelect(error)) this.reconnect();
+      this.#failed(error);
+    });
     // the client drops an answer that comes before it asked anything
     redis.on('connect', () => {
       redis.stream.once('data', (chunk: Buffer | string) => {
@@ -120,6 +131,7 @@ export class Link {
   async ready(): Promise<void> {
     if (this.usable) return;
     if (this.#closed) throw this.#unreachable();
+    if (this.#lender !== undefined) return this.#lender.ready();
     this.#connecting ??= this.#connect().finally(() => (this.#connecting = undefined));
     await this.#connecting;
   }
@@ -158,6 +170,7 @@ export class Link {
 
   /** Drops a link that is suspected dead; a persistent one connects anew. A client that was handed in is left alone. */
   reconnect(): void {
+    this.#lender?.reconnect();
     // once, however many calls are late at the same time: each time adds a listener to the stream
     const stream: Redis['stream'] | undefined = this.redis.stream;
     if (this.#owned && stream?.writable === true) this.redis.disconnect(true);
@@ -218,6 +231,11 @@ export class Link {
       options,
     );
   }
+}
+
+/** Whether Redis refused to go to the database that the options name. */
+function isOfSelect(error: Error & { readonly command?: { readonly name?: string } }): boolean {
+  return error.name === 'ReplyError' && error.command?.name === 'select';
 }
 
 const KEY_PREFIX =

@@ -41,6 +41,7 @@ const MEANINGS: Readonly<Record<string, Omit<Refusal, 'name'>>> = {
   },
 };
 const MAX_CLIENTS = 'max number of clients reached';
+const NO_DATABASE = /DB index is out of range|SELECT is not allowed/;
 
 /** What an error of Redis' own means; `undefined` for any other error, and for one that nobody foresaw. */
 export function refusalOf(error: unknown): Refusal | undefined {
@@ -53,6 +54,8 @@ export function refusalOf(error: unknown): Refusal | undefined {
       meaning: 'Redis takes no more connections: raise its maxclients',
     };
   }
+  if (NO_DATABASE.test(error.message))
+    return { name: 'database', ...lasting, meaning: 'this Redis has no database of the number in the URL' };
   const known = MEANINGS[name];
   return known === undefined ? undefined : { name, ...known };
 }

@@ -189,6 +189,22 @@ describe('a wrong password', () => {
   });
 });
 
+describe('a database that is refused', () => {
+  it.each([
+    ['as there is none of that number', '', '/99', /DB index is out of range \(this Redis has no database/],
+    ['as the user may not go there', 'few:word@', '/1', /NOPERM .*select/],
+  ])('%s, is a ConnectionError, and no other one is used', async (_, user, database, said) => {
+    await server.client.call('ACL', 'SETUSER', 'few', 'on', '>word', '~*', '&*', '+@all', '-select');
+    const link = linkTo(`redis://${user}127.0.0.1:${server.port}${database}`);
+    for (let tries = 0; tries < 2; tries++) {
+      const began = performance.now();
+      expect((await refusalOf(link.ready())).message).toMatch(said);
+      expect(performance.now() - began).toBeLessThan(1000);
+      expect(link.usable).toBe(false);
+    }
+  });
+});
+
 describe('Link.close, of a connection of ours', () => {
   it('closes it', async () => {
     const link = linkTo(server.url);
