@@ -149,7 +149,7 @@ function lookAtJob(kinds: Kinds, id: string, fields: Fields): void {
       wrong(
         'pickle',
         'error',
-        'that are pickled: no Node worker can read them',
+        'with pickled data, which no Node worker can read',
         "give Python's queues and workers the JSON serializer: serializer='json', rq worker --serializer json",
       );
     } else parseCall(id, data);

@@ -46,8 +46,31 @@ export async function examine(store: OperatorStore, options?: DoctorOptions): Pr
   if (role !== undefined) checkKnown(role, Object.keys(RIGHTS), 'role');
   checkCount(maxKeys, 'maxKeys', 1);
 
-  const info = await store.info();
+  const info = await unlessRefused(store.info());
   const settings = await store.settings('appendfsync', 'save', 'maxmemory-policy');
+  return [
+    ...(info === undefined ? [uninformed()] : state(info, settings, promise)),
+    ...(await rights(store, role)),
+    ...(await allowed('clock', () => clocks(store))),
+    ...(await allowed('keys', () => lookAtKeys(store, { maxKeys, signal, onProgress }))),
+  ];
+}
+
+async function unlessRefused<T>(asked: Promise<T>): Promise<T | undefined> {
+  try {
+    return await asked;
+  } catch (error) {
+    if (error instanceof RedisRefusedError) return undefined;
+    throw error;
+  }
+}
+
+function uninformed(): Finding {
+  const what = 'INFO is refused: version, memory and persistence are not known';
+  return finding('error', 'settings', what, 'ACL SETUSER … +info');
+}
+
+function state(info: Info, settings: Info | undefined, promise: Promised | undefined): Finding[] {
   return [
     version(info),
     ...cluster(info),
@@ -55,9 +78,6 @@ export async function examine(store: OperatorStore, options?: DoctorOptions): Pr
     ...memory(info),
     ...persistence(info, settings, promise),
     ...connections(info),
-    ...(await rights(store, role)),
-    ...(await allowed('clock', () => clocks(store))),
-    ...(await allowed('keys', () => lookAtKeys(store, { maxKeys, signal, onProgress }))),
   ];
 }
 
@@ -213,7 +233,7 @@ async function rights(store: OperatorStore, role: Role | undefined): Promise<Fin
       finding(
         able.length === 0 ? 'error' : 'note',
         'rights',
-        `this user can't be ${withArticle(each)}: ${commands.length} commands are refused`,
+        `this user can't be ${withArticle(each)}: ${commands.length} of ${RIGHTS[each].length} commands are refused`,
         `ACL SETUSER … ~${store.keys.prefix}* &${store.keys.prefix}* ${rules}`,
       ),
     );

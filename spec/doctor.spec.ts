@@ -104,7 +104,7 @@ describe('Rq.doctor', () => {
         .map(({ severity, what }) => `${severity} ${what}`);
     expect(await said('rq-producer')).toEqual([
       'ok this user may be a producer',
-      expect.stringMatching(/^note this user can't be a worker: \d+ commands are refused$/),
+      expect.stringMatching(/^note this user can't be a worker: \d+ of \d+ commands are refused$/),
     ]);
     expect(await said('rq-worker', { role: 'worker' })).toEqual(['ok this user may be a worker']);
     expect(await said('rq-operator', { role: 'operator' })).toEqual(['ok this user may be an operator']);
@@ -135,6 +135,10 @@ describe('Rq.doctor', () => {
     const weak = await wrong({}, redis.url.replace('//', '//weak:weak@'));
     expect(matching(weak, 'error', /can't be a worker/)).toHaveLength(1);
     expect(matching(weak, 'warning', /clock: not looked at/)).toHaveLength(1);
+    await redis.client.call('ACL', 'SETUSER', 'dumb', 'reset', 'on', '>dumb', '~*', '&*', '+@all', '-info');
+    const dumb = await wrong({}, redis.url.replace('//', '//dumb:dumb@'));
+    expect(matching(dumb, 'error', /settings: INFO is refused/)).toHaveLength(1);
+    expect(matching(dumb, 'error', /can't be a worker: 1 of/)).toHaveLength(1);
   });
 
   it('refuses what it does not know', async () => {
@@ -165,7 +169,7 @@ describe('Rq.doctor among the keys', () => {
     [
       'a pickled job',
       'error',
-      /1 job that are pickled|jobs?: 1 job.*pickled.*: bad$/,
+      /jobs: 1 job with pickled data, which no Node worker can read: bad$/,
       async () => {
         await put({});
         await redis.client.hset('rq:job:bad', 'data', pickle);

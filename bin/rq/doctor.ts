@@ -1,12 +1,6 @@
 /** `rq doctor`: looks at a Redis for what this needs, and for what people get wrong. */
 import { Option, type Command } from 'commander';
-import {
-  ConnectionError,
-  type DoctorOptions,
-  type Finding,
-  type Promised,
-  type Role,
-} from '../../lib/index.ts';
+import { RqError, type DoctorOptions, type Finding, type Promised, type Role } from '../../lib/index.ts';
 import { messageOf } from '../../lib/options.ts';
 import {
   Complaint,
@@ -59,17 +53,22 @@ export function doctorCommand(): Command {
         ...(flags.role === undefined ? {} : { role: flags.role }),
         ...(flags.maxKeys === undefined ? {} : { maxKeys: flags.maxKeys }),
       };
+      let interrupted = false;
       const findings = await withRq(url === undefined ? flags : { ...flags, url }, async rq => {
         using progress = new Progress('Looked at', undefined);
-        return rq.doctor({ ...options, signal: progress.signal, onProgress: n => progress.add(n) });
+        const { signal } = progress;
+        // Ctrl-C is heard until it is over, and not until it has begun
+        const found = await rq.doctor({ ...options, signal, onProgress: n => progress.add(n) });
+        interrupted = progress.interrupted;
+        return found;
       }).catch((error: unknown) => {
-        throw error instanceof ConnectionError ? new Complaint(messageOf(error), ERRORS) : error;
+        throw error instanceof RqError ? new Complaint(messageOf(error), ERRORS) : error;
       });
       if (flags.json === true) printJson(findings);
       else for (const each of findings) print(lineOf(each));
       const has = (severity: Finding['severity']): boolean =>
         findings.some(each => each.severity === severity);
-      process.exitCode = has('error') ? ERRORS : has('warning') ? WARNINGS : OK;
+      process.exitCode = has('error') ? ERRORS : has('warning') || interrupted ? WARNINGS : OK;
     });
 }
 

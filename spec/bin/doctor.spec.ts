@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { useRedis } from '../support/in-process.ts';
-import { complaint, rq } from '../support/rq.ts';
+import { Terminal, complaint, rq } from '../support/rq.ts';
 
 const redis = useRedis();
 
@@ -53,6 +53,23 @@ describe('rq doctor', () => {
     expect(code).toBe(2);
     expect(out).toMatch(/^error {4}rights: .*\bhset\b/m);
     expect(out).not.toContain('secret');
+  });
+
+  it('ends soon at Ctrl-C, and says how far it came', async () => {
+    for (let at = 0; at < 200_000; at += 20_000)
+      await redis.client.mset(
+        Array.from({ length: 40_000 }, (_, i) => (i % 2 ? 'x' : `rq:unique:${at + i}`)),
+      );
+    const terminal = await Terminal.open(redis.url, ['doctor', '--promise', 'none', '--max-keys', '1000000']);
+    await terminal.said(/Looked at \d+/);
+    terminal.type('\x03');
+    expect(await terminal.end()).toBe(1);
+    expect(terminal.out).toMatch(/keys: the first \S+ keys looked at/);
+  });
+
+  it('ends with 2 where Redis does not let anybody in', async () => {
+    const url = redis.url.replace('//', '//nobody:word@');
+    expect(await rq(url, 'doctor')).toEqual(complaint(/WRONGPASS/, 2));
   });
 
   it('is refused where there is no Redis, and for a promise that is none', async () => {
