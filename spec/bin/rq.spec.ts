@@ -83,9 +83,17 @@ describe('rq', () => {
     expect(await rq(url, command, ...args)).toEqual(complaint(/NOPERM.*README/, 1));
   });
 
-  it('ends with 1 and one line where there is no Redis, and shows no password', async () => {
-    const said = await rq('redis://bob:sekret@127.0.0.1:1', 'info');
-    expect(said).toEqual(complaint(/No connection to Redis at 127\.0\.0\.1:1/, 1));
+  it('ends with 1 and one line where a key of another type is in the way, and says what names it', async () => {
+    await redis.client.set('rq:queues', 'mine');
+    expect(await rq(redis.url, 'info')).toEqual(complaint(/WRONGTYPE.*rq doctor/, 1));
+  });
+
+  it.each([
+    ['info', []],
+    ['enqueue', ['f']],
+  ])('%s ends with 1 and one line where there is no Redis, and shows no password', async (command, args) => {
+    const said = await rq('redis://bob:sekret@127.0.0.1:1', command, ...args);
+    expect(said).toEqual(complaint(/No connection to Redis at 127\.0\.0\.1:1 .*ECONNREFUSED/, 1));
     expect(said.err).not.toContain('sekret');
   });
 
