@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { LACKS, clockAt } from '../support/faketime.ts';
 import { useRedis } from '../support/in-process.ts';
-import { Terminal, complaint, rq } from '../support/rq.ts';
+import { Proxy } from '../support/proxy.ts';
+import { RqProcess, Terminal, complaint, rq } from '../support/rq.ts';
 
 const redis = useRedis();
 
@@ -53,6 +55,28 @@ describe('rq doctor', () => {
     expect(code).toBe(2);
     expect(out).toMatch(/^error {4}rights: .*\bhset\b/m);
     expect(out).not.toContain('secret');
+  });
+
+  it.for([
+    ['-10s', 1, /^warning {2}clock: Redis' clock is (9|10)\.\d s ahead of this machine's → .*NTP/m],
+    ['+60s', 2, /^error {4}clock: Redis' clock is (59|60|61)\.\d s behind this machine's → .*NTP/m],
+  ] as const)('sees that its clock is %s beside that of Redis', async ([time, code, said], context) => {
+    if (LACKS !== undefined) context.skip(LACKS);
+    const ended = await new RqProcess(redis.url, ['doctor', '--promise', 'none'], clockAt(time)).end();
+    expect(ended.out).toMatch(said);
+    expect(ended.code).toBe(code);
+  });
+
+  it('warns of a Redis that is far away', async () => {
+    const proxy = await Proxy.to(redis.port);
+    try {
+      proxy.delay = 30;
+      const { code, out } = await rq(proxy.url, 'doctor', '--promise', 'none');
+      expect(out).toMatch(/^warning {2}latency: a round trip takes \d+\.\d ms → .*nearer/m);
+      expect(code).toBe(1);
+    } finally {
+      await proxy.close();
+    }
   });
 
   it('ends soon at Ctrl-C, and says how far it came', async () => {
