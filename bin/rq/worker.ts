@@ -168,7 +168,7 @@ async function run(
     const warn = (text: string): void => logger.warn({}, text);
     functions = await loadFunctions(flags.functions, warn);
     crons = await loadCrons(flags.cron ?? [], queues[0], warn);
-    for (const path of flags.exceptionHandler ?? []) onError.push(await loadErrorHook(path));
+    for (const path of flags.exceptionHandler ?? []) onError.push(await loadErrorHook(path, warn));
   } catch (error) {
     return complain(program, FAILED, messageOf(error));
   }

@@ -45,10 +45,13 @@ export async function loadFunctions(
  * Imports a module by the same rules, whose default export is to be a hook for errors.
  * @throws {TypeError} one line that names the module and the cause.
  */
-export async function loadErrorHook(path: string): Promise<ErrorHook> {
+export async function loadErrorHook(
+  path: string,
+  warn: (text: string) => void = () => {},
+): Promise<ErrorHook> {
   try {
     if (path === '') throw new TypeError('a module is needed');
-    const { default: hook } = (await importPath(path)) as { readonly default?: unknown };
+    const { default: hook } = (await importModule(path, warn)) as { readonly default?: unknown };
     if (typeof hook !== 'function')
       throw new TypeError(`its default export must be a function (error, job), not ${quote(hook)}`);
     return hook as ErrorHook;

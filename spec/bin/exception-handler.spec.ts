@@ -77,6 +77,19 @@ describe('rq-worker --exception-handler', () => {
     expect(worker.err).toContain(path);
   });
 
+  it('waits for a module that awaits without end, and says so', async () => {
+    const path = await folder.write(
+      'unsettled.mjs',
+      'await new Promise(() => {});\nexport default () => {};',
+    );
+    const worker = new WorkerProcess(['-b', '-u', redis.url, '-f', TASKS, '--exception-handler', path]);
+    try {
+      await worker.said(/unsettled\.mjs has been loading for 5 s/);
+    } finally {
+      await worker.end();
+    }
+  });
+
   it('exits with 1 for a file that is missing', async () => {
     const worker = new WorkerProcess(['-b', '-u', redis.url, '-f', TASKS, '--exception-handler', './no.mjs']);
     expect(await worker.exit()).toEqual({ code: 1, signal: null });
