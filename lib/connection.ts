@@ -172,8 +172,7 @@ export class Link {
   reconnect(): void {
     this.#lender?.reconnect();
     // once, however many calls are late at the same time: each time adds a listener to the stream
-    const stream: Redis['stream'] | undefined = this.redis.stream;
-    if (this.#owned && stream?.writable === true) this.redis.disconnect(true);
+    if (this.#owned && isWritable(this.redis)) this.redis.disconnect(true);
   }
 
   /** A call over this link that drops it where no reply comes in time: the call is rejected then. */
@@ -231,6 +230,11 @@ export class Link {
       options,
     );
   }
+}
+
+/** A client has no stream before it first connects. */
+function isWritable({ stream }: { readonly stream?: Redis['stream'] }): boolean {
+  return stream?.writable === true;
 }
 
 /** Whether Redis refused to go to the database that the options name. */

@@ -85,6 +85,7 @@ describe('rq-worker --exception-handler', () => {
     const worker = new WorkerProcess(['-b', '-u', redis.url, '-f', TASKS, '--exception-handler', path]);
     try {
       await worker.said(/unsettled\.mjs has been loading for 5 s/);
+      expect(worker.child.exitCode).toBeNull();
     } finally {
       await worker.end();
     }
