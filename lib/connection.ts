@@ -168,7 +168,7 @@ export class Link {
     }
   }
 
-  /** Drops a link that is suspected dead; a persistent one connects anew. A client that was handed in is left alone. */
+  /** Drops a link that is suspected dead; a persistent one connects anew. A caller's own client is left alone. */
   reconnect(): void {
     this.#lender?.reconnect();
     // once, however many calls are late at the same time: each time adds a listener to the stream

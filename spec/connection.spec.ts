@@ -285,6 +285,19 @@ describe('a client that was handed in', () => {
     expect(performance.now() - began).toBeLessThan(1000);
   });
 
+  it('is brought back after it was cut where another link of ours made it', async () => {
+    const maker = linkTo(server.url);
+    const link = Link.to(maker.redis);
+    await link.ready();
+    const ended = once(maker.redis, 'end');
+    await server.client.call('CLIENT', 'KILL', 'ID', await maker.redis.client('ID'));
+    await ended;
+    await link.ready();
+    expect(await link.redis.ping()).toBe('PONG');
+    link.close();
+    expect([link.usable, maker.usable]).toEqual([false, true]);
+  });
+
   it('has duplicates to the same place, which are ours to close', async () => {
     const client = clientOf(server.port, { db: 2 });
     const link = linkTo(client);
