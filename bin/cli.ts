@@ -111,12 +111,13 @@ export async function confirmed(question: string, { yes }: Shared): Promise<bool
     throw new Complaint(`${question} Nobody can be asked here: say --yes`, USAGE);
   const terminal = createInterface({ input: process.stdin, output: process.stdout });
   // Ctrl-C, and an input that ends, are a no
-  const ended = new Promise<string>(resolve =>
-    terminal.once('SIGINT', () => resolve('')).once('close', () => resolve('')),
+  const ended = new Promise<undefined>(resolve =>
+    terminal.once('SIGINT', () => resolve(undefined)).once('close', () => resolve(undefined)),
   );
   try {
     const answer = await Promise.race([terminal.question(`${question} [y/N] `), ended]);
-    if (/^y(es)?$/i.test(answer.trim())) return true;
+    if (answer === undefined) print();
+    if (/^y(es)?$/i.test(answer?.trim() ?? '')) return true;
     print('Nothing was done');
     return false;
   } finally {

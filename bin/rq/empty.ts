@@ -47,6 +47,7 @@ async function empty(names: readonly string[], flags: Flags): Promise<void> {
     for (const queue of queues) {
       if (progress.interrupted) break;
       deleted[queue.name] = await queue.empty({ signal: progress.signal, onProgress: n => progress.add(n) });
+      progress.hide();
       if (flags.json !== true) print(`${deleted[queue.name]} jobs removed from ${queue.name} queue`);
     }
     if (flags.json === true) printJson({ deleted, interrupted: progress.interrupted });

@@ -64,6 +64,7 @@ async function requeue(queue: Queue, ids: readonly string[], flags: Flags): Prom
     failed.push(...part.filter((_, i) => done[i] === false));
     progress.add(part.length);
   }
+  progress.hide();
   const left = all.length - progress.done;
   if (flags.json === true) printJson({ requeued: progress.done - failed.length, failed, left });
   else {

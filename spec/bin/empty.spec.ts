@@ -62,7 +62,10 @@ describe('rq empty', () => {
     await terminal.said(/Delete 2 waiting jobs of default\? \[y\/N\] /);
     terminal.type(answer);
     expect(await terminal.end()).toBe(code);
-    expect(terminal.out).toContain(code === 0 ? '2 jobs removed from default queue' : 'Nothing was done');
+    // on a line of its own
+    expect(terminal.out).toMatch(
+      code === 0 ? /\r\x1b\[K2 jobs removed from default queue\r\n$/ : /\nNothing was done\r\n$/,
+    );
     expect(await q.count()).toBe(left);
   });
 

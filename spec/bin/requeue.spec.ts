@@ -80,6 +80,6 @@ describe('rq requeue', () => {
     await terminal.said(/Requeued \d+ of 20000/);
     terminal.type('\x03');
     expect(await terminal.end()).toBe(1);
-    expect(terminal.out).toMatch(/Interrupted: \d+ jobs were left alone\r\n/);
+    expect(terminal.out).toMatch(/\r\x1b\[KInterrupted: \d+ jobs were left alone\r\n$/);
   });
 });

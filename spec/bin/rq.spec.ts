@@ -97,7 +97,7 @@ describe('rq', () => {
     const said = await Promise.all(CALLS.map(([command, args]) => rq(NOWHERE, command, ...args)));
     const expected = complaint(/No connection to Redis at 127\.0\.0\.1:1 within 5000 ms/, 1);
     expect(said).toEqual(CALLS.map(() => expected));
-  });
+  }, 60_000);
 
   it('ends with 1 and one line where there is no Redis, and shows no password', async () => {
     const said = await rq('redis://bob:sekret@127.0.0.1:1', 'info');
