@@ -11,7 +11,7 @@ import {
   type MetricsOptions,
 } from '../../lib/index.ts';
 import { messageOf } from '../../lib/options.ts';
-import { FAILED, OK, USAGE, countFrom, redisCommand } from '../cli.ts';
+import { Complaint, FAILED, OK, USAGE, countFrom, redisCommand } from '../cli.ts';
 import { LOG_LEVELS, makeLogger, type LogFormat, type LogLevel } from '../logger.ts';
 
 interface Flags {
@@ -83,7 +83,7 @@ export function workerCommand(name: string): Command {
     )
     .option('--allow-eviction', 'work on a Redis that may evict keys, and so lose jobs')
     .option('-v, --verbose', 'log more: the level debug')
-    .option('-q, --quiet', 'log warnings and errors only: the level warn')
+    .addOption(new Option('-q, --quiet', 'log warnings and errors only: the level warn').conflicts('verbose'))
     .addOption(
       new Option('--log-level <level>', 'least level that is logged')
         .choices(LOG_LEVELS)
@@ -118,7 +118,9 @@ export function workerCommand(name: string): Command {
         flags.logLevel ?? (flags.quiet === true ? 'warn' : flags.verbose === true ? 'debug' : 'info'),
       );
       try {
-        process.exitCode = await run(name, queues, flags, logger);
+        await run(queues, flags, logger);
+        // a job may have set its own
+        process.exitCode = OK;
       } finally {
         logger.flush();
       }
@@ -150,16 +152,14 @@ function rateFrom(value: string, all: Readonly<Record<string, string>> = {}): Re
 }
 
 async function run(
-  program: string,
   queues: readonly string[],
   flags: Flags,
   logger: ReturnType<typeof makeLogger>,
-): Promise<number> {
+): Promise<void> {
   if (flags.functions === undefined)
-    return complain(program, USAGE, 'no functions: name at least one module with --functions');
+    throw new Complaint('no functions: name at least one module with --functions', USAGE);
   if (flags.metricsHost !== undefined && flags.metricsPort === undefined)
-    return complain(program, USAGE, '--metrics-host needs --metrics-port');
-  let worker: Worker;
+    throw new Complaint('--metrics-host needs --metrics-port', USAGE);
   let written: string | undefined;
   let functions;
   let crons;
@@ -170,35 +170,30 @@ async function run(
     crons = await loadCrons(flags.cron ?? [], queues[0], warn);
     for (const path of flags.exceptionHandler ?? []) onError.push(await loadErrorHook(path, warn));
   } catch (error) {
-    return complain(program, FAILED, messageOf(error));
+    // whatever the module threw: the usage was right
+    throw new Complaint(messageOf(error), FAILED);
   }
-  try {
-    worker = new Worker(queues, {
-      functions,
-      crons,
-      logger,
-      onError,
-      ...(flags.metricsPort === undefined
-        ? {}
-        : { metrics: metricsOf(flags.metricsPort, flags.metricsHost) }),
-      concurrency: flags.concurrency,
-      ...(flags.prefetch === undefined ? {} : { prefetch: flags.prefetch }),
-      ...(flags.dequeueStrategy === undefined ? {} : { dequeueStrategy: flags.dequeueStrategy }),
-      ...(flags.weights === undefined ? {} : { weights: flags.weights }),
-      ...(flags.rateLimit === undefined ? {} : { rateLimits: flags.rateLimit }),
-      allowEviction: flags.allowEviction ?? false,
-      logDescriptions: flags.args && flags.disableJobDescLogging !== true,
-      ...(flags.url === undefined ? {} : { connection: flags.url }),
-      ...(flags.name === undefined ? {} : { name: flags.name }),
-      ...(flags.resultsTtl === undefined ? {} : { resultTtl: flags.resultsTtl }),
-      ...(flags.grace === undefined ? {} : { grace: flags.grace }),
-      ...(flags.lease === undefined ? {} : { lease: flags.lease }),
-      ...(flags.maxRecoveries === undefined ? {} : { maxRecoveries: flags.maxRecoveries }),
-      ...(flags.shutdownTimeout === undefined ? {} : { shutdownTimeout: flags.shutdownTimeout }),
-    });
-  } catch (error) {
-    return complain(program, USAGE, messageOf(error));
-  }
+  const worker = new Worker(queues, {
+    functions,
+    crons,
+    logger,
+    onError,
+    ...(flags.metricsPort === undefined ? {} : { metrics: metricsOf(flags.metricsPort, flags.metricsHost) }),
+    concurrency: flags.concurrency,
+    ...(flags.prefetch === undefined ? {} : { prefetch: flags.prefetch }),
+    ...(flags.dequeueStrategy === undefined ? {} : { dequeueStrategy: flags.dequeueStrategy }),
+    ...(flags.weights === undefined ? {} : { weights: flags.weights }),
+    ...(flags.rateLimit === undefined ? {} : { rateLimits: flags.rateLimit }),
+    allowEviction: flags.allowEviction ?? false,
+    logDescriptions: flags.args && flags.disableJobDescLogging !== true,
+    ...(flags.url === undefined ? {} : { connection: flags.url }),
+    ...(flags.name === undefined ? {} : { name: flags.name }),
+    ...(flags.resultsTtl === undefined ? {} : { resultTtl: flags.resultsTtl }),
+    ...(flags.grace === undefined ? {} : { grace: flags.grace }),
+    ...(flags.lease === undefined ? {} : { lease: flags.lease }),
+    ...(flags.maxRecoveries === undefined ? {} : { maxRecoveries: flags.maxRecoveries }),
+    ...(flags.shutdownTimeout === undefined ? {} : { shutdownTimeout: flags.shutdownTimeout }),
+  });
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void worker.stop());
   // a promise that a job left unhandled is that job's fault, and no reason to end the others
   process.on('unhandledRejection', reason => {
@@ -210,7 +205,7 @@ async function run(
   });
   try {
     if (flags.pid !== undefined) {
-      writeFileSync(flags.pid, `${process.pid}\n`);
+      writePid(flags.pid);
       written = flags.pid;
     }
     await worker.work({
@@ -218,23 +213,19 @@ async function run(
       ...(flags.maxJobs === undefined ? {} : { maxJobs: flags.maxJobs }),
       ...(flags.maxIdleTime === undefined ? {} : { maxIdleTime: flags.maxIdleTime }),
     });
-    return OK;
-  } catch (error) {
-    return complain(
-      program,
-      error instanceof RangeError || error instanceof TypeError ? USAGE : FAILED,
-      messageOf(error),
-    );
   } finally {
     if (written !== undefined) rmSync(written, { force: true });
   }
 }
 
-function metricsOf(port: number, host: string | undefined): MetricsOptions {
-  return host === undefined ? { port } : { port, host };
+function writePid(path: string): void {
+  try {
+    writeFileSync(path, `${process.pid}\n`);
+  } catch (error) {
+    throw new Complaint(`The file of --pid can't be written: ${messageOf(error)}`);
+  }
 }
 
-function complain(program: string, code: number, text: string): number {
-  process.stderr.write(`${program}: ${text}\n`);
-  return code;
+function metricsOf(port: number, host: string | undefined): MetricsOptions {
+  return host === undefined ? { port } : { port, host };
 }

@@ -107,6 +107,7 @@ describe('wrong usage of rq-worker', () => {
     ['no functions', ['-u', NOWHERE], /--functions/],
     ['an unknown strategy', [...tasks, '--dequeue-strategy', 'psychic'], /psychic.*round_robin/],
     ['an unknown log level', [...tasks, '--log-level', 'loud'], /loud.*debug, info, warn, error/],
+    ['-v beside -q', [...tasks, '-v', '-q'], /--quiet.*--verbose/],
     ['a log level beside -q', [...tasks, '-q', '--log-level', 'info'], /--log-level.*--quiet/],
     ['a metrics port that is none', [...tasks, '--metrics-port', 'http'], /metrics-port.*'http'/],
     ['a metrics port beyond all', [...tasks, '--metrics-port', '65536'], /metrics\.port.*65536/],

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import packageJson from '../../package.json' with { type: 'json' };
 import { useRedis } from '../support/in-process.ts';
 import { RqProcess, complaint, rq } from '../support/rq.ts';
+import { TASKS } from '../support/worker-process.ts';
 
 const NOWHERE = 'redis://127.0.0.1:1';
 const redis = useRedis();
@@ -78,6 +79,8 @@ describe('rq', () => {
     ['an argument too many', ['resume', 'now'], /too many arguments/],
     ['a missing argument', ['job'], /missing required argument 'id'/],
     ['a missing option', ['requeue', '--all'], /--queue/],
+    ['a worker without functions', ['worker'], /no functions.*--functions/],
+    ['a worker with a name that is none', ['worker', '-f', TASKS, '-n', 'a/b'], /worker name.*"a\/b"/],
   ])('ends with 2 and one line for %s', async (_, args, said) => {
     expect(await rq(NOWHERE, ...args)).toEqual(complaint(said, 2));
   });
