@@ -132,14 +132,12 @@ export async function runProgram(program: Command, args: readonly string[]): Pro
     process.stderr.write(`${program.name()}: ${safe(message)}\n`);
   };
   for (const command of [program, ...program.commands]) {
-    // on one line, and like ours
-    const outputError = (text: string): void =>
-      complain(
-        text
-          .replace(/^error: /, '')
-          .trim()
-          .replaceAll(/\s*\n\s*/g, ' '),
-      );
+    const help = command === program ? '--help' : `help ${command.name()}`;
+    // on one line, like ours, and with what to do
+    const outputError = (text: string): void => {
+      const said = text.replace(/^error: /, '').replace(/\.?\s*$/, '');
+      complain(`${said.replaceAll(/\s*\n\s*/g, ' ')}: '${program.name()} ${help}' says more`);
+    };
     command.configureOutput({ outputError });
   }
   try {

@@ -72,12 +72,12 @@ describe('rq', () => {
   });
 
   it.each<[what: string, args: readonly string[], said: RegExp]>([
-    ['an unknown command', ['inof'], /unknown command 'inof'.*info/],
+    ['an unknown command', ['inof'], /unknown command 'inof'.*info.*'rq --help'/],
     ['an unknown option', ['info', '--jsno'], /'--jsno'.*--json/],
     ['a command that steers the terminal', ['\x1b[2J'], /unknown command '\\x1b\[2J'/],
     ['a URL that is none', ['info', '--url', 'nonsense'], /URL.*redis:\/\//],
     ['an argument too many', ['resume', 'now'], /too many arguments/],
-    ['a missing argument', ['job'], /missing required argument 'id'/],
+    ['a missing argument', ['job'], /missing required argument 'id': 'rq help job' says more/],
     ['a missing option', ['requeue', '--all'], /--queue/],
     ['a worker without functions', ['worker'], /no functions.*--functions/],
     ['a worker with a name that is none', ['worker', '-f', TASKS, '-n', 'a/b'], /worker name.*"a\/b"/],
