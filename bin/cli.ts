@@ -74,12 +74,11 @@ export function print(line: string = ''): void {
   process.stdout.write(`${line}\n`);
 }
 
-/** A text that somebody else wrote, as it can be printed. */
-export const safe: (text: string) => string = escapeControls;
+/** A text that somebody else wrote, as it can be printed: it must not steer a terminal, nor look like another text. */
+export { escapeControls as safe };
 
 export function printJson(value: unknown): void {
-  const text = JSON.stringify(value, undefined, process.stdout.isTTY ? 2 : 0);
-  process.stdout.write(`${escapeJson(text)}\n`);
+  print(escapeJson(JSON.stringify(value, undefined, process.stdout.isTTY ? 2 : 0)));
 }
 
 /** A text in colour, where standard output is a terminal that wants it. */
@@ -129,7 +128,7 @@ export async function confirmed(question: string, { yes }: Shared): Promise<bool
 export async function runProgram(program: Command, args: readonly string[]): Promise<number> {
   program.version(VERSION, '--version').exitOverride();
   const complain = (message: string): void => {
-    process.stderr.write(`${program.name()}: ${safe(message)}\n`);
+    process.stderr.write(`${program.name()}: ${escapeControls(message)}\n`);
   };
   for (const command of [program, ...program.commands]) {
     const help = command === program ? '--help' : `help ${command.name()}`;

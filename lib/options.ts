@@ -25,21 +25,26 @@ function classNameOf(value: object): string {
   }
 }
 
-/** Control characters (C0, DEL and C1), and what breaks lines or turns the direction of a text. */
-const STEERING = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+/** What steers a terminal, breaks a line, turns the direction of a text or is not seen; but for the joiners that scripts need. */
+const UNPRINTABLE = /[\p{Cc}\u2028\u2029]|(?![\u200c\u200d])\p{Cf}/gu;
 
-/** A text as it can be printed, whoever wrote it: it can't steer a terminal, nor look like another text or another line. */
+/** A text that somebody else wrote, as it can be printed: with every control character and the like written as an escape. */
 export function escapeControls(text: string): string {
-  return text.replace(STEERING, c => (c <= '\u00ff' ? `\\x${hex(c, 2)}` : `\\u${hex(c, 4)}`));
+  return text.replace(UNPRINTABLE, c => {
+    const hex = (c.codePointAt(0) ?? 0).toString(16);
+    if (hex.length <= 2) return `\\x${hex.padStart(2, '0')}`;
+    return hex.length <= 4 ? `\\u${hex.padStart(4, '0')}` : `\\u{${hex}}`;
+  });
 }
 
-/** The same of a JSON text, which goes on meaning what it meant; it keeps the ends of its lines. */
+/** The same for a JSON text, in JSON's escapes: it leaves many of them as they are. */
 export function escapeJson(json: string): string {
-  return json.replace(STEERING, c => (c === '\n' ? c : `\\u${hex(c, 4)}`));
-}
-
-function hex(character: string, digits: number): string {
-  return character.charCodeAt(0).toString(16).padStart(digits, '0');
+  return json.replace(UNPRINTABLE, chars => {
+    // between values, as it can't be within one
+    if (chars === '\n') return chars;
+    const units = Array.from({ length: chars.length }, (_, i) => chars.charCodeAt(i));
+    return units.map(unit => `\\u${unit.toString(16).padStart(4, '0')}`).join('');
+  });
 }
 
 /** What an error says, whatever was thrown. */

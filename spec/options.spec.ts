@@ -75,14 +75,26 @@ describe('escapeControls', () => {
     expect(escapeControls('a\u001b[2Jb\u0007\u0085\n')).toBe(String.raw`a\x1b[2Jb\x07\x85\x0a`);
   });
 
-  it('writes what breaks lines or turns the direction of a text as an escape', () => {
-    expect(escapeControls('a\u061cb\u200ec\u2028d\u202ee\u2069')).toBe(
-      String.raw`a\u061cb\u200ec\u2028d\u202ee\u2069`,
+  it('writes what turns a text around, breaks lines or is not seen as an escape', () => {
+    expect(escapeControls('a\u202eb\u061cc\u2028d\ufeffe\u{e0041}f\u00adg')).toBe(
+      String.raw`a\u202eb\u061cc\u2028d\ufeffe\u{e0041}f\xadg`,
     );
   });
 
   it('leaves every other character as it is', () => {
-    expect(escapeControls('naïve 日本 🙂 \\ "')).toBe('naïve 日本 🙂 \\ "');
+    const text = 'naïve 日本 👩\u200d🚀 نمی\u200cدانم \\ "';
+    expect(escapeControls(text)).toBe(text);
+  });
+});
+
+describe('escapeJson', () => {
+  const value = { 'a\u202e': ['\u009b2J\u007f', 'b\u2028\u{e0041}\ufeff', 'naïve 日本 🙂', '\n\u001b'] };
+
+  it.each([undefined, 2])('keeps the value, and leaves nothing that steers; indented by %s', indent => {
+    const text = escapeJson(JSON.stringify(value, undefined, indent));
+    expect(JSON.parse(text)).toEqual(value);
+    expect(text.replaceAll('\n', '')).not.toMatch(/\p{Cc}|\p{Cf}|\u2028/u);
+    expect(text).toContain('naïve 日本 🙂');
   });
 });
 

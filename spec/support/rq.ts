@@ -131,6 +131,5 @@ interface TerminalOptions {
 }
 
 /** What would steer a terminal, or turn a text around. */
-export const NASTY = 'a\x1b[31mred\x1b]0;title\x07\r\n\x9b2J\u202eb';
-// oxlint-disable-next-line no-control-regex
-export const STEERS = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/;
+export const NASTY = 'a\x1b[31mred\x1b]0;title\x07\r\n\x9b2J\u202e\u061c\u2028\ufeffb';
+export const STEERS = /(?!\n)\p{Cc}|\p{Cf}|\u2028/u;
