@@ -66,6 +66,16 @@ export class OperatorStore {
     } while (cursor !== '0');
   }
 
+  /** Names of the queues that have crons, in order, whether a job was ever put on them or not. */
+  async cronQueues(): Promise<string[]> {
+    const first = this.keys.queue('').crons;
+    const names = new Set<string>();
+    for await (const found of this.scan(`${first}*`, 'hash')) {
+      for (const key of found) names.add(key.slice(first.length));
+    }
+    return [...names].toSorted();
+  }
+
   /** All members of a sorted set, some at a time; one may come twice. */
   async *members(key: string): AsyncGenerator<string[]> {
     let cursor = '0';

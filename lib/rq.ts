@@ -1,6 +1,7 @@
 /** All queues and workers of one Redis: what `rq` shows, and what holds for all of them. */
 import { clean, type CleanOptions, type CleanReport } from './clean.ts';
 import { Link, type ConnectionOption } from './connection.ts';
+import type { CronJob } from './cron.ts';
 import { examine, type DoctorOptions } from './doctor.ts';
 import { parseDuration, type Duration } from './duration.ts';
 import type { Finding } from './finding.ts';
@@ -104,6 +105,12 @@ export class Rq implements AsyncDisposable {
   /** The queues that jobs were ever put on, by name, but for those whose names are not for us. */
   async queues(): Promise<Queue[]> {
     return (await this.queueNames()).filter(isQueueName).map(name => this.queue(name));
+  }
+
+  /** The crons of all queues, by queue: also where no job has come yet. */
+  async crons(): Promise<CronJob[]> {
+    const names = (await this.#operator.cronQueues()).filter(isQueueName);
+    return (await Promise.all(names.map(name => this.queue(name).crons()))).flat();
   }
 
   async counts(name: string): Promise<QueueCounts> {

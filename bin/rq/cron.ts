@@ -40,13 +40,12 @@ async function cron(modules: readonly string[], flags: Flags): Promise<void> {
           : await target.cron(pattern, fn, args as never, options),
       );
     }
-    show(modules.length > 0 ? set : await all(rq, flags.queue), flags);
+    show(modules.length > 0 ? set : await listed(rq, flags.queue), flags);
   });
 }
 
-async function all(rq: Rq, only: string | undefined): Promise<CronJob[]> {
-  const queues = only === undefined ? await rq.queues() : [rq.queue(only)];
-  return (await Promise.all(queues.map(queue => queue.crons()))).flat();
+function listed(rq: Rq, only: string | undefined): Promise<CronJob[]> {
+  return only === undefined ? rq.crons() : rq.queue(only).crons();
 }
 
 function show(crons: readonly CronJob[], flags: Flags): void {

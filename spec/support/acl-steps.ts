@@ -518,6 +518,10 @@ export const operatorSteps: Steps = async walk => {
       await look.sadd('rq:queues', 'rq:queue:q');
       expect((await rq.overview()).queues).toHaveLength(1);
     },
+    async () => {
+      await rq.queue('q').cron('@daily', 'f');
+      expect(await rq.crons()).toHaveLength(1);
+    },
   ]);
   return errors;
 };
