@@ -101,12 +101,18 @@ async function enqueue(fn: string, given: readonly string[], flags: Flags): Prom
 
 function dateFrom(text: string): Date {
   const date = new Date(text);
-  if (!/^\d{4}-\d\d-\d\dT/.test(text) || Number.isNaN(date.getTime()))
+  const day = text.slice(0, 10);
+  // a 30th of February would be a 2nd of March
+  if (!/^\d{4}-\d\d-\d\dT/.test(text) || Number.isNaN(date.getTime()) || !isDay(day))
     throw new Complaint(
       `--schedule-at must be a date such as 2026-01-31T12:00:00, not ${quote(text)}`,
       USAGE,
     );
   return date;
+}
+
+function isDay(text: string): boolean {
+  return new Date(`${text}T00:00:00Z`).toISOString().startsWith(text);
 }
 
 /** RQ's syntax, but for Python's literals. @throws {Complaint} that says which argument it is. */

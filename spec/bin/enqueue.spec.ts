@@ -103,6 +103,7 @@ describe('rq enqueue', () => {
     ['a keyword with a Python literal', ['say', 'k%=None'], /Python literal.*k:=/],
     ['two times', ['say', '--schedule-in', '1m', '--schedule-at', '2100-01-31T12:00:00'], /exclude/],
     ['a time that is none', ['say', '--schedule-at', 'tomorrow'], /2026-01-31T12:00:00.*"tomorrow"/],
+    ['a day that is none', ['say', '--schedule-at', '2100-02-30T12:00:00'], /"2100-02-30T12:00:00"/],
     ['a duration that is none', ['say', '--timeout', 'soon'], /timeout.*"soon"/],
     ['a queue with a space', ['say', '-q', 'a b'], /queue name.*"a b"/],
     ['an id with a dot', ['say', '--job-id', 'a.b'], /job id.*"a\.b"/],
