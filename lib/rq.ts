@@ -9,7 +9,7 @@ import { Job } from './job.ts';
 import { Keys } from './keys.ts';
 import { measure, type MemoryOptions, type MemoryReport } from './memory.ts';
 import { OperatorStore } from './operator-store.ts';
-import { checkJobId, checkName, checkOptions, isQueueName } from './options.ts';
+import { checkJobId, checkName, checkOptions, isQueueName, quote } from './options.ts';
 import { FAILURES, failureOf, type Failure, type Overview, type QueueOverview } from './overview.ts';
 import { Queue } from './queue.ts';
 import { shownRate } from './rate.ts';
@@ -206,9 +206,12 @@ export class Rq implements AsyncDisposable {
     return fields === undefined ? undefined : new Job<T>(this.#store, id, fields);
   }
 
-  /** Has all workers, Python's too, take no new job: until `resume()`, or for a time. */
+  /** Has all workers, Python's too, take no new job: until `resume()`, or for a time of 1 second or more. */
   async suspend(duration?: Duration): Promise<void> {
-    await this.#site.suspend(duration === undefined ? undefined : parseDuration(duration, 'duration'));
+    const seconds = duration === undefined ? undefined : parseDuration(duration, 'duration');
+    if (seconds !== undefined && seconds < 1)
+      throw new RangeError(`duration must be at least 1 second, not ${quote(duration)}`);
+    await this.#site.suspend(seconds);
   }
 
   async resume(): Promise<void> {

@@ -43,7 +43,7 @@ export class SiteStore {
     await this.#sender.send('suspend', 'repeatable', redis =>
       seconds === undefined
         ? redis.set(suspended, 1)
-        : redis.set(suspended, 1, 'PX', Math.max(1, Math.round(seconds * 1000))),
+        : redis.set(suspended, 1, 'PX', Math.round(seconds * 1000)),
     );
   }
 

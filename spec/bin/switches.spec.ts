@@ -25,7 +25,7 @@ describe('rq suspend and rq resume', () => {
     expect(await redis.client.ttl('rq:suspended')).toBeLessThanOrEqual(seconds);
   });
 
-  it.each(['soon', '-1', ''])('refuse the duration %j', async duration => {
+  it.each(['soon', '-1', '', '0', '500ms'])('refuse the duration %j', async duration => {
     expect(await rq(redis.url, 'suspend', '--duration', duration)).toEqual(complaint(/duration/, 2));
     expect(await redis.client.dbsize()).toBe(0);
   });
