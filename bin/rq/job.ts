@@ -1,8 +1,8 @@
 /** `rq job`: everything about one job. */
 import type { Command } from 'commander';
 import { DependencyFailedError, type Job, type JobResult, type Rq } from '../../lib/index.ts';
-import { messageOf } from '../../lib/options.ts';
-import { ago, colour, print, printJson, redisCommand, safe, withRq, type Shared } from '../cli.ts';
+import { isQueueName, messageOf } from '../../lib/options.ts';
+import { ago, colour, print, printJson, redisCommand, safe, span, withRq, type Shared } from '../cli.ts';
 import { theJob } from './cancel.ts';
 
 export function jobCommand(): Command {
@@ -33,6 +33,10 @@ async function show(rq: Rq, job: Job, flags: Shared): Promise<void> {
   );
   const blocked = job.status === 'deferred' ? await job.result.then(() => undefined, blockOf) : undefined;
   const dependents = await job.getDependentIds();
+  const due =
+    job.status === 'scheduled' && isQueueName(job.origin)
+      ? await rq.queue(job.origin).scheduledRegistry.getScheduledTime(job.id)
+      : undefined;
   const facts = {
     id: job.id,
     status: job.status,
@@ -42,6 +46,7 @@ async function show(rq: Rq, job: Job, flags: Shared): Promise<void> {
     kwargs: read(() => job.kwargs),
     description: job.description,
     createdAt: job.createdAt,
+    scheduledFor: due,
     enqueuedAt: job.enqueuedAt,
     startedAt: job.startedAt,
     endedAt: job.endedAt,
@@ -67,8 +72,13 @@ function blockOf(error: unknown): string | undefined {
   return error instanceof DependencyFailedError ? error.message : undefined;
 }
 
+function fromNow(date: Date): string {
+  const ahead = (date.getTime() - Date.now()) / 1000;
+  return ahead > 0 ? `in ${span(ahead)}` : ago(date);
+}
+
 function textOf(value: unknown): string {
-  if (value instanceof Date) return `${value.toISOString()} (${ago(value)})`;
+  if (value instanceof Date) return `${value.toISOString()} (${fromNow(value)})`;
   return typeof value === 'string' ? value : JSON.stringify(value);
 }
 

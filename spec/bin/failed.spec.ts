@@ -115,6 +115,12 @@ describe('rq job', () => {
     expect((await rq(redis.url, 'job', 'last')).out).toMatch(/^blockedBy +.*first.*failed/m);
   });
 
+  it('says when a scheduled job is due', async () => {
+    await q.enqueueAt(new Date('2100-01-31T12:00:00Z'), 'nothing', [], { jobId: 'later' });
+    const { out } = await rq(redis.url, 'job', 'later');
+    expect(out).toMatch(/^scheduledFor 2100-01-31T12:00:00\.000Z \(in \d+d\)$/m);
+  });
+
   it('shows what can be read of a job that can’t be run', async () => {
     await writeJobs(redis.client, ['a'], { fields: { data: 'garbage', timeout: 'long', meta: '[' } });
     const { code, out } = await rq(redis.url, 'job', 'a');
