@@ -35,6 +35,7 @@ const MEANINGS: Readonly<Record<string, Omit<Refusal, 'name'>>> = {
   WRONGTYPE: { ...lasting, meaning: 'somebody else’s key is in the way: rq doctor names it' },
   NOAUTH: { ...lasting, meaning: 'a password is needed: redis://user:password@host' },
   WRONGPASS: { ...lasting, meaning: 'the user or its password is wrong' },
+  WRONGTYPE: { ...lasting, meaning: 'a key is of another type than RQ’s: rq doctor names it' },
   NOPERM: {
     ...lasting,
     meaning:

@@ -97,6 +97,11 @@ describe('rq info', () => {
     expect(await rq(redis.url, 'info', ...args)).toEqual(complaint(said, code));
   });
 
+  it('ends with one line, and a way to find it, for a key of another type', async () => {
+    await redis.client.set('rq:queues', 'x');
+    expect(await rq(redis.url, 'info')).toEqual(complaint(/WRONGTYPE.*rq doctor/, 1));
+  });
+
   it('shows queues whose names Node can’t use, and lets no name steer a terminal', async () => {
     await redis.client.sadd('rq:queues', `rq:queue:${NASTY}`, 'rq:queue:my queue');
     await redis.client.sadd('rq:workers', 'rq:worker:w');
