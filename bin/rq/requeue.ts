@@ -68,9 +68,11 @@ async function requeue(queue: Queue, ids: readonly string[], flags: Flags): Prom
   const left = all.length - progress.done;
   if (flags.json === true) printJson({ requeued: progress.done - failed.length, failed, left });
   else {
-    if (failed.length > 0)
-      print(`Unable to requeue ${failed.length} jobs from failed job registry: ${shown(failed)}`);
     if (left > 0) print(`Interrupted: ${left} jobs were left alone`);
+    if (failed.length > 0)
+      throw new Complaint(
+        `Unable to requeue ${failed.length} jobs from failed job registry: ${shown(failed)}; 'rq job' tells how each is`,
+      );
   }
   if (failed.length > 0 || left > 0) process.exitCode = FAILED;
 }
