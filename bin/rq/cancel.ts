@@ -1,6 +1,7 @@
 /** `rq cancel` and `rq stop`: single jobs. */
 import type { Command } from 'commander';
-import type { Job, Rq } from '../../lib/index.ts';
+import { JobError, type Job, type Rq } from '../../lib/index.ts';
+import { messageOf } from '../../lib/options.ts';
 import { Complaint, print, redisCommand, withRq, type Shared } from '../cli.ts';
 
 export function cancelCommand(): Command {
@@ -32,10 +33,18 @@ function each(
   act: (job: Job) => Promise<void>,
 ): Promise<void> {
   return withRq(flags, async rq => {
+    const refused: string[] = [];
     for (const id of ids) {
-      await act(await theJob(rq, id));
-      print(`${done}: ${id}`);
+      try {
+        await act(await theJob(rq, id));
+        print(`${done}: ${id}`);
+      } catch (error) {
+        // the others are not to wait for somebody to type the rest again
+        if (!(error instanceof Complaint || error instanceof JobError)) throw error;
+        refused.push(messageOf(error));
+      }
     }
+    if (refused.length > 0) throw new Complaint(refused.join('; '));
   });
 }
 

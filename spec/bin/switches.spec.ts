@@ -107,6 +107,14 @@ describe('rq cancel', () => {
     await expect.poll(() => last.getStatus(), { timeout: 5000 }).toBe(status);
   });
 
+  it('goes on with the others where one is gone or has ended, and says so on one line', async () => {
+    await redis.client.hset('rq:job:done', { status: 'finished', origin: 'default' });
+    await q.enqueue('f', [], { jobId: 'last' });
+    const said = await rq(redis.url, 'cancel', 'gone', 'done', 'last');
+    expect(said).toEqual({ ...complaint(/no job gone.*done.*finished/, 1), out: 'Canceled: last\n' });
+    expect(await q.canceledRegistry.getJobIds()).toEqual(['last']);
+  });
+
   it('ends with one line for a job that is gone, has ended, or has no such id', async () => {
     await redis.client.hset('rq:job:done', { status: 'finished', origin: 'default' });
     expect(await rq(redis.url, 'cancel', 'gone')).toEqual(complaint(/no job gone: it expired/, 1));
