@@ -1,7 +1,7 @@
 /** What the commands of `rq` share: where Redis is, how they print, and how they fail. */
 import { createInterface } from 'node:readline/promises';
 import { styleText } from 'node:util';
-import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { Rq, VERSION } from '../lib/index.ts';
 import { escapeControls, escapeJson, messageOf, quote } from '../lib/options.ts';
 
@@ -27,11 +27,12 @@ export interface Shared {
   readonly yes?: boolean;
 }
 
-/** A command with `--url`. */
+/** A command with `--url`; and with `--serializer json`, which RQ's commands need beside our jobs, and fingers know. */
 export function redisCommand(name: string, description: string): Command {
   return new Command(name)
     .description(description)
     .option('-u, --url <url>', 'Redis (default: RQ_REDIS_URL, else redis://127.0.0.1:6379)')
+    .addOption(new Option('-S, --serializer <name>', 'there is no other').choices(['json']).hideHelp())
     .exitOverride();
 }
 

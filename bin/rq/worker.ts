@@ -58,6 +58,7 @@ export function workerCommand(name: string): Command {
     .option('-c, --concurrency <n>', 'jobs that run at the same time', countFrom(1), 1)
     .option('-n, --name <name>', 'name of the worker (default: random)')
     .option('-b, --burst', 'end when the queues are empty')
+    .addOption(new Option('-s, --with-scheduler', "RQ's flag: each worker here does that").hideHelp())
     .option('--max-jobs <n>', 'end after this many jobs', countFrom(1))
     .option('--max-idle-time <duration>', 'end after this long without a job (30, 5m, …)')
     .option('--results-ttl <duration>', 'how long results are kept by default (default: 500 s)')

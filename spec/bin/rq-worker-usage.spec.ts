@@ -88,6 +88,13 @@ describe('rq-worker --version', () => {
   });
 });
 
+describe('flags of RQ’s worker that change nothing here', () => {
+  it.each([[['-s']], [['--with-scheduler', '-S', 'json']], [['--serializer', 'json']]])('%j', async flags => {
+    const { code, err } = await run(['-b', '-u', redis.url, '-f', TASKS, ...flags]);
+    expect([code, err]).toEqual([0, '']);
+  });
+});
+
 describe('wrong usage of rq-worker', () => {
   const tasks = ['-f', TASKS, '-u', NOWHERE];
 

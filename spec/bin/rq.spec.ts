@@ -76,6 +76,11 @@ describe('rq', () => {
     ['an unknown option', ['info', '--jsno'], /'--jsno'.*--json/],
     ['a command that steers the terminal', ['\x1b[2J'], /unknown command '\\x1b\[2J'/],
     ['a URL that is none', ['info', '--url', 'nonsense'], /URL.*redis:\/\//],
+    [
+      'a serializer that jobs here have not',
+      ['info', '--serializer', 'pickle'],
+      /serializer.*'pickle'.*json/,
+    ],
     ['an argument too many', ['resume', 'now'], /too many arguments/],
     ['a missing argument', ['job'], /missing required argument 'id': 'rq help job' says more/],
     ['a missing option', ['requeue', '--all'], /--queue/],

@@ -83,8 +83,7 @@ describe.each(VERSIONS)('rq of Python RQ %s and ours', version => {
     [['--schedule-in', '5m', 'tasks.add', 'x']],
   ])('enqueue the same job for %j', async args => {
     for (const [i, run] of [node.bind(undefined, redis.url), theirs].entries()) {
-      const options = i === 0 ? [] : ['--serializer', 'json'];
-      const { code, out } = await run('enqueue', ...options, '--job-id', `job${i}`, ...args);
+      const { code, out } = await run('enqueue', '-S', 'json', '--job-id', `job${i}`, ...args);
       expect([code, out]).toEqual([
         0,
         expect.stringMatching(/^Enqueued tasks\.add\(.*\) with job-id 'job\d'\.\n$/),
@@ -103,27 +102,9 @@ describe.each(VERSIONS)('rq of Python RQ %s and ours', version => {
     for (const run of [node.bind(undefined, redis.url), theirs]) {
       await redis.client.flushall();
       await writeJobs(redis.client, ['a', 'b', 'c'], { status: 'failed' });
-      const some = await run(
-        'requeue',
-        ...(run === theirs ? ['--serializer', 'json'] : []),
-        '--queue',
-        'default',
-        'a',
-      );
-      const all = await run(
-        'requeue',
-        ...(run === theirs ? ['--serializer', 'json'] : []),
-        '--queue',
-        'default',
-        '-a',
-      );
-      const none = await run(
-        'requeue',
-        ...(run === theirs ? ['--serializer', 'json'] : []),
-        '--queue',
-        'default',
-        '-a',
-      );
+      const some = await run('requeue', '--serializer', 'json', '--queue', 'default', 'a');
+      const all = await run('requeue', '--serializer', 'json', '--queue', 'default', '-a');
+      const none = await run('requeue', '--serializer', 'json', '--queue', 'default', '-a');
       const said = [some, all, none].map(({ code, out }) => [code, out.split('\n')[0]]);
       ends.push([said, (await ids('rq:queue:default')).toSorted(), await ids('rq:failed:default')]);
     }
