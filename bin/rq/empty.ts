@@ -34,7 +34,8 @@ async function empty(names: readonly string[], flags: Flags): Promise<void> {
   await withRq(flags, async rq => {
     await checkQueues(rq, names);
     const queues = flags.all === true ? await rq.queues() : names.map(name => rq.queue(name));
-    const counts = await Promise.all(queues.map(queue => queue.count()));
+    // those that wait aside are deleted as well
+    const counts = await Promise.all(queues.flatMap(queue => [queue.count(), queue.parkedRegistry.count()]));
     const total = counts.reduce((sum, count) => sum + count, 0);
     if (queues.length === 0 && flags.json !== true) return print('Nothing to do');
     const of = queues.map(({ name }) => name).join(', ');

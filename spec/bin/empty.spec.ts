@@ -48,6 +48,18 @@ describe('rq empty', () => {
     expect(await q.count()).toBe(2);
   });
 
+  it('asks for jobs that wait aside as well', async () => {
+    await writeJobs(redis.client, ['a']);
+    await writeJobs(redis.client, ['b', 'c'], { place: 'nowhere' });
+    await redis.client.zadd('rq:aside:default', 1, 'b', 2, 'c');
+    expect(await rq(redis.url, 'empty', 'default')).toEqual(
+      complaint(/Delete 3 waiting jobs of default\?/, 2),
+    );
+    expect((await rq(redis.url, 'empty', 'default', '--yes')).out).toBe(
+      '3 jobs removed from default queue\n',
+    );
+  });
+
   it.each([
     ['y\r', 0, 0],
     ['yes\r', 0, 0],
