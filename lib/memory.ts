@@ -11,10 +11,21 @@ export interface MemoryOptions {
   readonly signal?: AbortSignal;
 }
 
+const PLACES = [
+  ['queued', 'list'],
+  ['started', 'started'],
+  ['finished', 'finished'],
+  ['failed', 'failed'],
+  ['deferred', 'deferred'],
+  ['scheduled', 'scheduled'],
+  ['canceled', 'canceled'],
+  ['parked', 'parked'],
+] as const;
+
 /** What the jobs of one list or registry take. */
 export interface PlaceMemory {
   readonly queue: string;
-  readonly place: 'queued' | 'started' | 'finished' | 'failed' | 'deferred' | 'scheduled' | 'canceled';
+  readonly place: (typeof PLACES)[number][0];
   readonly jobs: number;
   /** How many of them were measured. */
   readonly sampled: number;
@@ -32,16 +43,6 @@ export interface MemoryReport {
   readonly jobs: number;
   readonly sampled: number;
 }
-
-const PLACES = [
-  ['queued', 'list'],
-  ['started', 'started'],
-  ['finished', 'finished'],
-  ['failed', 'failed'],
-  ['deferred', 'deferred'],
-  ['scheduled', 'scheduled'],
-  ['canceled', 'canceled'],
-] as const;
 
 /** See `Rq.memory`. */
 export async function measure(

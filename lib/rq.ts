@@ -56,6 +56,8 @@ export interface QueueCounts {
   readonly deferred: number;
   readonly scheduled: number;
   readonly canceled: number;
+  /** Those that wait aside, for a slot of their key. */
+  readonly parked: number;
 }
 
 /**
@@ -117,7 +119,7 @@ export class Rq implements AsyncDisposable {
     const keys = this.#store.keys.queue(name);
     const size = async (key: string, expires: boolean): Promise<number> =>
       (await this.#store.registry(key, expires, 0, 0))[0];
-    const [queued, started, finished, failed, deferred, scheduled, canceled] = await Promise.all([
+    const [queued, started, finished, failed, deferred, scheduled, canceled, parked] = await Promise.all([
       this.#store.count(keys),
       size(keys.started, false),
       size(keys.finished, true),
@@ -125,8 +127,9 @@ export class Rq implements AsyncDisposable {
       size(keys.deferred, false),
       size(keys.scheduled, false),
       size(keys.canceled, false),
+      size(keys.parked, false),
     ]);
-    return { name, queued, started, finished, failed, deferred, scheduled, canceled };
+    return { name, queued, started, finished, failed, deferred, scheduled, canceled, parked };
   }
 
   /** What a queue holds, how its backlog moves, and whether it is paused or limited. */

@@ -195,8 +195,13 @@ function rate(perSecond: number | undefined): string {
 }
 
 function queueRow(queue: QueueOverview): string[] {
-  const { name, queued, arrivals, departures, oldestAge, started, failed, scheduled, deferred } = queue;
-  const state = [...(queue.paused ? ['paused'] : []), ...(queue.rate === undefined ? [] : [queue.rate])];
+  const { name, queued, arrivals, departures, oldestAge, started, failed, scheduled, deferred, parked } =
+    queue;
+  const state = [
+    ...(queue.paused ? ['paused'] : []),
+    ...(queue.rate === undefined ? [] : [queue.rate]),
+    ...(parked > 0 ? [`${parked} parked`] : []),
+  ];
   const age = queued === 0 ? '' : span(oldestAge);
   const counts = [started, failed, scheduled, deferred].map(String);
   return [

@@ -60,6 +60,7 @@ describe('rq info', () => {
     await redis.client.set('rq:taken:default', '120');
     await redis.client.rpush('rq:samples:default', `${now - 60} 2 0`);
     await redis.client.hset('rq:limits:default', 'paused', 'x', 'rate', '10/60000');
+    await redis.client.zadd('rq:aside:default', 1, 'c');
     await redis.client.set('rq:suspended', '1');
     const { suspended, queues, workers } = await rqJson<{
       suspended: boolean;
@@ -75,6 +76,7 @@ describe('rq info', () => {
       paused: true,
       rate: '10/m',
       failed: 0,
+      parked: 1,
     });
     expect(queue?.['departures']).toBeCloseTo(2, 0);
     expect(queue?.['arrivals']).toBeCloseTo(2, 0);
@@ -146,15 +148,22 @@ describe('rq info --memory', () => {
   it('measures all where they are few, to the byte', async () => {
     await writeJobs(redis.client, ids('a', 3));
     await redis.client.xadd('rq:results:a-0', '*', 'type', '1');
+    await writeJobs(redis.client, ['b'], { place: 'nowhere' });
+    await redis.client.zadd('rq:aside:default', 1, 'b');
+    const aside = Number(await redis.client.memory('USAGE', 'rq:aside:default'));
+    const parked = Number(await redis.client.memory('USAGE', 'rq:job:b')) + aside;
     const keys = [...ids('rq:job:a', 3), 'rq:results:a-0', 'rq:queue:default'];
     const sizes = await Promise.all(keys.map(key => redis.client.memory('USAGE', key, 'SAMPLES', 0)));
     const bytes = sizes.reduce<number>((sum, size) => sum + Number(size), 0);
     const report = await rqJson(redis.url, 'info', '--memory', 'default');
     expect(report).toMatchObject({
-      bytes,
-      jobs: 3,
-      sampled: 3,
-      places: [{ queue: 'default', place: 'queued', bytes }],
+      bytes: bytes + parked,
+      jobs: 4,
+      sampled: 4,
+      places: [
+        { queue: 'default', place: 'queued', bytes },
+        { queue: 'default', place: 'parked', bytes: parked },
+      ],
     });
   });
 });

@@ -42,11 +42,12 @@ describe('rq top --once', () => {
       .work()
       .catch(() => {});
     await expect.poll(() => redis.client.hget('rq:worker:w', 'state'), { timeout: 5000 }).toBe('idle');
+    await redis.client.zadd('rq:aside:default', 1, 'b', 2, 'c');
     const { code, out, err } = await rq(redis.url, 'top', '--once');
     expect(out).toMatch(
       /^rq top {2}127\.0\.0\.1:\d+ {2}\d\d:\d\d:\d\d\n\nQUEUE +WAITING +IN\/S +OUT\/S +OLDEST/,
     );
-    expect(out).toMatch(/^default +12 +1\.0 +1\.0 +3m +0 +1 +0 +0 +paused, 10\/m$/m);
+    expect(out).toMatch(/^default +12 +1\.0 +1\.0 +3m +0 +1 +0 +0 +paused, 10\/m, 2 parked$/m);
     expect(out).toMatch(/^w +idle +q +0 +0 +\d+s ago$/m);
     expect(out).toMatch(/^\d\ds ago +default +f +Error: no +f$/m);
     expect([code, err]).toEqual([0, '']);
