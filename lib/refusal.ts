@@ -32,7 +32,6 @@ const MEANINGS: Readonly<Record<string, Omit<Refusal, 'name'>>> = {
     meaning: 'Redis can’t persist and takes no writes: look at its disk and its log',
   },
   OOM: { ...lasting, meaning: 'Redis is full: raise its maxmemory, or take jobs off it' },
-  WRONGTYPE: { ...lasting, meaning: 'somebody else’s key is in the way: rq doctor names it' },
   NOAUTH: { ...lasting, meaning: 'a password is needed: redis://user:password@host' },
   WRONGPASS: { ...lasting, meaning: 'the user or its password is wrong' },
   WRONGTYPE: { ...lasting, meaning: 'a key is of another type than RQ’s: rq doctor names it' },

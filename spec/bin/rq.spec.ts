@@ -96,11 +96,6 @@ describe('rq', () => {
     expect(await rq(url, command, ...args)).toEqual(complaint(/NOPERM.*README/, 1));
   });
 
-  it('ends with 1 and one line where a key of another type is in the way, and says what names it', async () => {
-    await redis.client.set('rq:queues', 'mine');
-    expect(await rq(redis.url, 'info')).toEqual(complaint(/WRONGTYPE.*rq doctor/, 1));
-  });
-
   it('ends with 1 and one line where there is no Redis, whatever the command', async () => {
     const said = await Promise.all(CALLS.map(([command, args]) => rq(NOWHERE, command, ...args)));
     const expected = complaint(/No connection to Redis at 127\.0\.0\.1:1 within 5000 ms/, 1);
