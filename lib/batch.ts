@@ -25,6 +25,8 @@ export class Batch<Item, Answer> {
   readonly #weight: Weight<Item> | undefined;
   readonly #soon: (flush: () => void) => void;
   #waiting: Waiting<Item, Answer>[] = [];
+  #heavy = 0;
+  #scheduled = false;
 
   constructor(
     most: number,
@@ -40,24 +42,27 @@ export class Batch<Item, Answer> {
 
   add(item: Item): Promise<Answer> {
     return new Promise((resolve, reject) => {
-      if (this.#waiting.length === 0) this.#soon(() => this.#flush());
       this.#waiting.push({ item, resolve, reject });
+      this.#heavy += this.#weight?.of(item) ?? 0;
+      // at once, so that whoever gets it works on it while the next ones are made
+      if (this.#waiting.length >= this.#most || this.#heavy >= (this.#weight?.most ?? Infinity))
+        this.#flush();
+      else if (!this.#scheduled) {
+        this.#scheduled = true;
+        this.#soon(() => {
+          this.#scheduled = false;
+          this.#flush();
+        });
+      }
     });
   }
 
   #flush(): void {
-    const all = this.#waiting;
+    const part = this.#waiting;
+    if (part.length === 0) return;
     this.#waiting = [];
-    let first = 0;
-    let heavy = 0;
-    for (const [i, { item }] of all.entries()) {
-      heavy += this.#weight?.of(item) ?? 0;
-      const full = i + 1 - first === this.#most || heavy >= (this.#weight?.most ?? Infinity);
-      if (!full && i + 1 < all.length) continue;
-      void this.#deliver(all.slice(first, i + 1));
-      first = i + 1;
-      heavy = 0;
-    }
+    this.#heavy = 0;
+    void this.#deliver(part);
   }
 
   async #deliver(part: readonly Waiting<Item, Answer>[]): Promise<void> {
