@@ -22,6 +22,7 @@ const OWN = {
   autoResendUnfulfilledCommands: false,
   autoResubscribe: false,
   maxRetriesPerRequest: 0,
+  reconnectOnError: null,
   connectTimeout: DEADLINE_MS,
   // a peer that is gone without a word is noticed
   keepAlive: 10_000,
@@ -117,6 +118,11 @@ export class Link {
   /** Which Redis and database this is, as far as its options tell: the names of this machine are one. */
   get place(): string {
     return `${this.address.replace(/^(localhost|::1|0\.0\.0\.0):/, '127.0.0.1:')}/${this.redis.options.db ?? 0}`;
+  }
+
+  /** Whether the client may send a call a second time by itself, as a caller's own does by default. */
+  get resends(): boolean {
+    return !this.#owned && this.#lender === undefined;
   }
 
   get usable(): boolean {

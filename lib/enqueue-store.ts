@@ -75,7 +75,7 @@ export class EnqueueStore {
 
   /** Replies of the script, one for each job. */
   #sendJobs(queue: QueueKeys, jobs: readonly NewJob[], together: boolean): Promise<unknown[]> {
-    return this.#sender.send('enqueue', 'repeatable', async redis => {
+    return this.#sender.send('enqueue', 'repeatable', async (redis, again) => {
       const replies = await enqueue.run(redis, {
         keys: { all: this.keys.queues, groups: this.keys.groups, releasing: this.keys.releasing },
         queues: [queue],
@@ -88,6 +88,7 @@ export class EnqueueStore {
           queue_name: queue.name,
           listed: this.keys.queue(queue.name).list,
           together: together ? '1' : '0',
+          again: again ? '1' : '0',
           failure_ttl: FAILURE_TTL,
           unique_ttl: UNIQUE_TTL,
         },

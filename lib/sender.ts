@@ -19,18 +19,24 @@ export class Sender {
 
   /**
    * Sends a call once there is a connection, and waits for the reply no longer than the deadline. What may be repeated
-   * is sent again over a new connection while there is time.
+   * is sent again over a new connection while there is time: `again` says that it may have been sent before.
    */
-  async send<T>(what: string, kind: CallKind, call: (redis: Redis) => Promise<T>): Promise<T> {
+  async send<T>(
+    what: string,
+    kind: CallKind,
+    call: (redis: Redis, again: boolean) => Promise<T>,
+  ): Promise<T> {
     const link = this.#link;
     const ends = performance.now() + link.deadlineMs;
     let sent = false;
+    let again = link.resends;
     for (;;) {
       let cause: unknown;
       try {
         if (!link.usable) await link.ready();
-        return await withDeadline(call(link.redis), link.deadlineMs);
+        return await withDeadline(call(link.redis, again), link.deadlineMs);
       } catch (error) {
+        again = true;
         if (error instanceof Error && error.name === 'ReplyError') {
           if (!(await this.#passes(error, ends))) throw refused(what, error);
           continue;

@@ -6,7 +6,7 @@ import { announce, clock, keep, seconds } from './parts.ts';
 
 /**
  * `listed` is the queue's own list, which a job may be kept out of. `together` is 1 where nothing is to be stored if any of the
- * jobs is refused: all are looked at first then.
+ * jobs is refused: all are looked at first then. `again` is 1 where this call may have been sent before.
  *
  * Rest: jobs in groups that are alike. A group is the number of its jobs, 1 to go to the front, ttl (0 for none), 1 where the
  * ids are the caller's, when it is due ('' for now, unix seconds, or `+` and seconds from now), name of the group that it
@@ -31,6 +31,7 @@ export const enqueue: Script<
   | 'queue_name'
   | 'listed'
   | 'together'
+  | 'again'
   | 'failure_ttl'
   | 'unique_ttl'
 > = new Script({
@@ -46,6 +47,7 @@ export const enqueue: Script<
     'queue_name',
     'listed',
     'together',
+    'again',
     'failure_ttl',
     'unique_ttl',
   ],
@@ -61,7 +63,7 @@ local replies, back, front = {}, {}, {}
 -- where a generated id exists, this very call was sent before: one look at all of them, as hardly any was
 local generated = {}
 local at, last = rest, #ARGV
-while at < last do
+while again == '1' and at < last do
   local count, keyed, waits, settings = tonumber(ARGV[at]), ARGV[at + 3] == '1', ARGV[at + 6] == '1', tonumber(ARGV[at + 8])
   local width = 3 + (keyed and 1 or 0) + (string.find(ARGV[at + 7], ':', 1, true) and 1 or 0)
   at = at + 9 + settings
