@@ -11,15 +11,15 @@ import type {
   ResultOf,
   ResultsOf,
 } from './arguments.ts';
-import { prepareCall } from './call.ts';
 import { Link, type ConnectionOption } from './connection.ts';
 import { checkCronName, prepareCron, type CronJob, type CronOptions } from './cron.ts';
 import { dropCron, readCrons, writeCron } from './cron-store.ts';
 import { QUEUE } from './defaults.ts';
 import type { Duration } from './duration.ts';
 import { withDelay, type Task } from './delay.ts';
-import { queueDefaults, type EnqueueOptions, type QueueDefaults } from './enqueue-options.ts';
-import { InvalidJobError, OutcomeUnknownError } from './errors.ts';
+import { queueDefaults, type EnqueueOptions } from './enqueue-options.ts';
+import { Enqueuer } from './enqueuer.ts';
+import { InvalidJobError } from './errors.ts';
 import { setTaskOptions, type TaskFunction, type TaskOptions } from './functions.ts';
 import { Group } from './group.ts';
 import { Job } from './job.ts';
@@ -27,19 +27,14 @@ import { Keys, type QueueKeys } from './keys.ts';
 import { checkCount, checkFlag, checkJobId, checkName, checkOptions, quote } from './options.ts';
 import type { Prepared } from './prepare.ts';
 import { Pending } from './reference.ts';
-import { LocalFields } from './local-fields.ts';
 import type { NewJob } from './new-job.ts';
 import { shownRate, storedRate, type Rate } from './rate.ts';
 import { Registry } from './registry.ts';
-import { runNow } from './run-now.ts';
 import { dueAt, dueIn, type DueIn } from './schedule.ts';
 import { ScheduledRegistry } from './scheduled-registry.ts';
 import { Sender } from './sender.ts';
 import type { QueueStats } from './stats.ts';
-import type { Enqueued } from './enqueue-store.ts';
 import { Store } from './store.ts';
-import { activeTracing } from './tracing.ts';
-import { isOfCall } from './unique.ts';
 
 export interface QueueOptions {
   /**
@@ -83,12 +78,10 @@ export class Queue implements AsyncDisposable {
   readonly canceledRegistry: Registry;
   /** Jobs that wait aside, for a slot of the key of their `limit`: they are not in the list, and `count()` passes over them. */
   readonly parkedRegistry: Registry;
-  readonly #link: Link;
   readonly #store: Store;
   readonly #sender: Sender;
   readonly #keys: QueueKeys;
-  readonly #defaults: QueueDefaults;
-  readonly #isAsync: boolean;
+  readonly #enqueuer: Enqueuer;
 
   /** `name` is of `A-Z a-z 0-9 _ . -`, 128 characters at most; `default` by default. */
   constructor(name: string = QUEUE, options?: QueueOptions) {
@@ -99,12 +92,13 @@ export class Queue implements AsyncDisposable {
     );
     this.name = checkName(name, 'queue name');
     const keys = new Keys(prefix === undefined ? undefined : checkName(prefix, 'prefix'));
-    this.#defaults = queueDefaults(defaultTimeout, defaultResultTtl);
-    this.#isAsync = isAsync === undefined || checkFlag(isAsync, 'isAsync');
-    this.#link = Link.to(connection);
-    this.#store = new Store(this.#link, keys);
-    this.#sender = new Sender(this.#link);
+    const defaults = queueDefaults(defaultTimeout, defaultResultTtl);
+    const runsLater = isAsync === undefined || checkFlag(isAsync, 'isAsync');
+    const link = Link.to(connection);
+    this.#store = new Store(link, keys);
+    this.#sender = new Sender(link);
     this.#keys = keys.queue(name);
+    this.#enqueuer = new Enqueuer(link, this.#store, this.#keys, defaults, runsLater);
     this.startedRegistry = new Registry(this.#store, this.#keys, 'started');
     this.finishedRegistry = new Registry(this.#store, this.#keys, 'finished');
     this.failedRegistry = new Registry(this.#store, this.#keys, 'failed');
@@ -130,7 +124,7 @@ export class Queue implements AsyncDisposable {
     args?: readonly unknown[],
     options?: EnqueueOptions,
   ): Promise<Job> {
-    return this.#put(fn, this.#prepare(fn, args, options));
+    return this.#enqueuer.put(fn, this.#enqueuer.prepare(fn, args, options));
   }
 
   /** Puts several calls on the queue, in their order. All are checked before any is sent. */
@@ -141,9 +135,9 @@ export class Queue implements AsyncDisposable {
       throw new TypeError(`enqueueMany needs an array of calls, not ${quote(calls)}`);
     const prepared = (calls as readonly unknown[]).map((call, i) => {
       const [fn, args, options] = checkCall(call, i);
-      return { fn, it: this.#prepare(fn, args, options) };
+      return { fn, it: this.#enqueuer.prepare(fn, args, options) };
     });
-    const jobs = await Promise.all(prepared.map(({ fn, it }) => this.#put(fn, it)));
+    const jobs = await Promise.all(prepared.map(({ fn, it }) => this.#enqueuer.put(fn, it)));
     return jobs as { -readonly [I in keyof F]: JobOf<F[I]> };
   }
 
@@ -166,7 +160,7 @@ export class Queue implements AsyncDisposable {
     args?: readonly unknown[],
     options?: EnqueueOptions,
   ): Promise<Job> {
-    return this.#schedule(dueAt(date), fn, args, options);
+    return this.#enqueuer.schedule(dueAt(date), fn, args, options);
   }
 
   /**
@@ -186,7 +180,7 @@ export class Queue implements AsyncDisposable {
     args?: readonly unknown[],
     options?: EnqueueOptions,
   ): Promise<Job> {
-    return this.#schedule(dueIn(wait), fn, args, options);
+    return this.#enqueuer.schedule(dueIn(wait), fn, args, options);
   }
 
   /**
@@ -205,9 +199,9 @@ export class Queue implements AsyncDisposable {
       if (!Array.isArray(args)) throw new TypeError(`args must be an array, not ${quote(args)}`);
       const before = prepared.at(-1);
       const all = before === undefined ? args : [new Pending(before.job.id, this.#store.home), ...args];
-      prepared.push(this.#prepare(fn, all as unknown[], options));
+      prepared.push(this.#enqueuer.prepare(fn, all as unknown[], options));
     }
-    return (await this.#putTogether(prepared)).at(-1) as ChainJob<S>;
+    return (await this.#enqueuer.putTogether(prepared)).at(-1) as ChainJob<S>;
   }
 
   /**
@@ -223,7 +217,7 @@ export class Queue implements AsyncDisposable {
     args?: readonly unknown[],
     options?: CronOptions,
   ): Promise<CronJob> {
-    const cron = prepareCron(pattern, fn, args, options, (...call) => this.#prepare(...call));
+    const cron = prepareCron(pattern, fn, args, options, (...call) => this.#enqueuer.prepare(...call));
     const set = await this.#sender.send('set a cron', 'repeatable', redis =>
       writeCron(redis, this.#keys, cron),
     );
@@ -258,10 +252,10 @@ export class Queue implements AsyncDisposable {
     if (!Array.isArray(calls)) throw new TypeError(`group needs an array of calls, not ${quote(calls)}`);
     if (calls.length === 0) throw new TypeError('group needs at least one call');
     const members = (calls as readonly unknown[]).map((call, i) => {
-      const prepared = this.#prepare(...checkCall(call, i));
+      const prepared = this.#enqueuer.prepare(...checkCall(call, i));
       return { call: prepared.call, job: inGroup(prepared.job, name) };
     });
-    const jobs = await this.#putTogether(members);
+    const jobs = await this.#enqueuer.putTogether(members);
     const jobIds = jobs.map(({ id }) => id);
     return new Group(this.#store, name, jobIds, jobs);
   }
@@ -365,97 +359,6 @@ export class Queue implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
-  }
-
-  #prepare(fn: TaskFunction | string, args: readonly unknown[] = [], options?: EnqueueOptions): Prepared {
-    return prepareCall(fn, args, options, this.#defaults, this.#store.home);
-  }
-
-  #put(fn: TaskFunction | string, prepared: Prepared): Promise<Job> {
-    const tracing = activeTracing();
-    if (tracing === undefined) return this.#putOne(fn, prepared);
-    return tracing.produce(this.name, [prepared], ([traced = prepared]) => this.#putOne(fn, traced));
-  }
-
-  async #putOne(fn: TaskFunction | string, prepared: Prepared): Promise<Job> {
-    const { job } = prepared;
-    if (!this.#isAsync) return this.#runNow(fn, prepared);
-    let added: Enqueued;
-    try {
-      added = await this.#store.jobs.add(this.#keys, job);
-    } catch (error) {
-      // calls that shared a round trip share their error, but not their job
-      if (!(error instanceof OutcomeUnknownError)) throw error;
-      throw new OutcomeUnknownError(error.message, { cause: error.cause, jobId: job.id });
-    }
-    return this.#handle(job, added);
-  }
-
-  async #putTogether(all: readonly Prepared[]): Promise<Job[]> {
-    if (!this.#isAsync)
-      throw new TypeError('A queue with isAsync: false runs single jobs, no chains or groups');
-    if (all.some(({ job }) => isOfCall(job.unique)))
-      throw new TypeError("unique: { on: 'args' } is for single jobs, not for those of a chain or a group");
-    const tracing = activeTracing();
-    if (tracing === undefined) return this.#putAll(all);
-    return tracing.produce(this.name, all, traced => this.#putAll(traced));
-  }
-
-  async #putAll(all: readonly Prepared[]): Promise<Job[]> {
-    const jobs = all.map(({ job }) => job);
-    const added = await this.#store.jobs.addTogether(this.#keys, jobs);
-    return Promise.all(jobs.map(async (job, i) => this.#handle(job, added[i] ?? 'queued')));
-  }
-
-  /** A handle on a new job, or on the one that is there instead. */
-  #handle(job: NewJob, added: Enqueued): Promise<Job> | Job {
-    if (typeof added === 'string')
-      return new Job(this.#store, job.id, new LocalFields(this.name, job, added));
-    return this.#handleOn(added, job);
-  }
-
-  async #handleOn({ id, status }: Exclude<Enqueued, string>, job: NewJob): Promise<Job> {
-    const local = new LocalFields(this.name, job, status === 'gone' ? 'finished' : status);
-    return new Job(this.#store, id, (await this.#store.fetch(id)) ?? local);
-  }
-
-  async #schedule(
-    due: string,
-    fn: TaskFunction | string,
-    args?: readonly unknown[],
-    options?: EnqueueOptions,
-  ): Promise<Job> {
-    const prepared = this.#prepare(fn, args, options);
-    const { job } = prepared;
-    if (job.dependencies.length > 0) {
-      throw new TypeError(
-        `A job that waits for others (${job.dependencies.join(', ')}) can't be scheduled as well: it is queued when they have finished`,
-      );
-    }
-    const settings = job.atFront ? [...job.settings, 'enqueue_at_front', '1'] : job.settings;
-    const later = { ...prepared, job: { ...job, due, settings } };
-    const tracing = activeTracing();
-    if (tracing === undefined) return this.#putLater(later);
-    return tracing.produce(this.name, [later], ([traced = later]) => this.#putLater(traced));
-  }
-
-  async #putLater({ job }: Prepared): Promise<Job> {
-    return this.#handle(job, await this.#store.jobs.add(this.#keys, job));
-  }
-
-  async #runNow(fn: TaskFunction | string, prepared: Prepared): Promise<Job> {
-    if (typeof fn === 'string') {
-      throw new TypeError(
-        `A queue with isAsync: false runs functions itself: hand it the function, not its name ${quote(fn)}`,
-      );
-    }
-    await this.#link.ready();
-    const { job } = prepared;
-    const status = await runNow(this.#link.redis, this.#store, this.#keys, prepared, fn);
-    return this.#handle(
-      job,
-      typeof status === 'object' ? status : { id: job.id, status: status ?? 'queued' },
-    );
   }
 }
 
