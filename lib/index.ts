@@ -56,4 +56,4 @@ export type { Logger } from './worker/log.ts';
 export { Worker } from './worker/worker.ts';
 export type { WorkerOptions } from './worker/settings.ts';
 export type { WorkOptions } from './worker/worker.ts';
-export type { DequeueStrategy } from './worker-store.ts';
+export type { DequeueStrategy } from './advance.ts';

@@ -1,6 +1,13 @@
 /** What a worker asks of Redis: one method for each verb. Nothing here is sent twice; who calls knows what may be repeated. */
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
+import {
+  nextTurnOf,
+  toReply,
+  type AdvanceAnswer,
+  type AdvanceReply,
+  type AdvanceRequest,
+} from './advance.ts';
 import type { DueCron } from './cron-store.ts';
 import {
   CRON_BATCH,
@@ -20,7 +27,7 @@ import {
 } from './defaults.ts';
 import { WorkerNameTakenError } from './errors.ts';
 import type { Keys, QueueKeys } from './keys.ts';
-import { advance, runSuffix } from './lua/advance.ts';
+import { advance } from './lua/advance.ts';
 import { giveBack } from './lua/give-back.ts';
 import { heartbeat } from './lua/heartbeat.ts';
 import { queueDue } from './lua/queue-due.ts';
@@ -29,53 +36,7 @@ import { renew } from './lua/renew.ts';
 import { slotArguments } from './lua/slots.ts';
 import { sweep } from './lua/sweep.ts';
 import { unregister } from './lua/unregister.ts';
-import { inGroups, type HandIn, type RunRef } from './outcome.ts';
-import { unpackJobs } from './packed-jobs.ts';
-import type { Fields } from './record.ts';
-
-/** The order in which queues are taken from: strictly as given, each in turn, by chance, or by chance with weights. */
-export type DequeueStrategy = 'default' | 'round_robin' | 'random' | 'weighted';
-
-export interface AdvanceRequest {
-  readonly handIns: readonly HandIn[];
-  readonly want: number;
-  /** Places of the queues where a blocking read took something. */
-  readonly claims: ReadonlySet<number>;
-  readonly strategy: DequeueStrategy;
-  /** No other call that takes jobs is under way, nor will be until the reply. */
-  readonly single?: boolean;
-}
-
-/**
- * What became of an outcome: accepted as the job's end; or, a failure, with a retry that is queued or scheduled now;
- * refused as the run is not the job's; or not looked at, as a key of the queue has the wrong type.
- */
-export type Answer = 'refused' | 'accepted' | 'queued' | 'scheduled' | 'wrong type';
-const ANSWERS: readonly Answer[] = ['refused', 'accepted', 'queued', 'scheduled'];
-
-export interface AdvanceReply {
-  /** For each outcome handed in. */
-  readonly answers: readonly Answer[];
-  readonly jobs: readonly (RunRef & { readonly fields: Fields })[];
-  /** Ids that were taken off a list without a run, and what was found. */
-  readonly dropped: readonly { readonly place: number; readonly id: string; readonly reason: string }[];
-  /** Places of the queues that have a key of the wrong type: nothing can be taken from them. */
-  readonly unusable: readonly number[];
-  /**
-   * Queues that nothing may be taken from: for so many milliseconds, where as many jobs began as a rate allows, and so many
-   * wait; 0 for a queue that is paused.
-   */
-  readonly closed: readonly { readonly place: number; readonly ms: number; readonly waiting: number }[];
-  /** When the jobs were started, by Redis' clock, in RQ's form. */
-  readonly at: string;
-  /**
-   * Whether the one job taken is on probation, lost so often that nothing should be started beside it for a while; or one is
-   * next, which a `single` call is given.
-   */
-  readonly probation: 'none' | 'taken' | 'ahead';
-  /** Whether there may be more to take now, or work is suspended. */
-  readonly more: 'yes' | 'no' | 'suspended';
-}
+import { inGroups, type RunRef } from './outcome.ts';
 
 /** What a worker says of itself with a heartbeat. */
 export interface Report {
@@ -226,38 +187,9 @@ export class WorkerStore {
         weights: this.#weights,
       },
       rest: inGroups(handIns),
-    })) as [
-      number[],
-      Buffer,
-      [number, Buffer, Buffer][],
-      number,
-      number,
-      number[],
-      Buffer,
-      number,
-      number[][],
-    ];
-    const [answers, jobs, dropped, more, next, unusable, at, alone, closed] = reply;
-    if (call + 1 === this.#calls && strategy === 'round_robin') this.#turn = next;
-    return {
-      answers: answers.map(answer => ANSWERS[answer] ?? 'wrong type'),
-      jobs: unpackJobs(jobs).map(({ queue, jobId, fields }, i) => ({
-        place: queue - 1,
-        jobId,
-        executionId: runPrefix + runSuffix(i),
-        fields,
-      })),
-      dropped: dropped.map(([queue, id, reason]) => ({
-        place: queue - 1,
-        id: id.toString(),
-        reason: reason.toString(),
-      })),
-      unusable: unusable.map(queue => queue - 1),
-      closed: closed.map(([queue = 0, ms = 0, waiting = 0]) => ({ place: queue - 1, ms, waiting })),
-      at: at.toString(),
-      probation: alone === 0 ? 'none' : alone === 1 ? 'taken' : 'ahead',
-      more: more === 0 ? 'no' : more === 1 ? 'yes' : 'suspended',
-    };
+    })) as AdvanceAnswer;
+    if (call + 1 === this.#calls && strategy === 'round_robin') this.#turn = nextTurnOf(reply);
+    return toReply(reply, runPrefix);
   }
 
   /** Registers the worker where it is not; answers whether it was not. @throws {WorkerNameTakenError} */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Ended, HandIn, RunRef } from '../lib/outcome.ts';
-import type { AdvanceReply } from '../lib/worker-store.ts';
+import type { AdvanceReply } from '../lib/advance.ts';
 import { useLink, useRedis, useWorkerStore } from './support/in-process.ts';
 
 const redis = useRedis();

@@ -1,6 +1,6 @@
 import { deflateSync } from 'node:zlib';
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { AdvanceReply, AdvanceRequest } from '../lib/worker-store.ts';
+import type { AdvanceReply, AdvanceRequest } from '../lib/advance.ts';
 import { useLink, useRedis, useWorkerStore } from './support/in-process.ts';
 
 const redis = useRedis();

@@ -2,7 +2,8 @@
 import { describe, expect, it } from 'vitest';
 import { Queue, Worker } from '../lib/index.ts';
 import { Keys } from '../lib/keys.ts';
-import { WorkerStore, type AdvanceReply } from '../lib/worker-store.ts';
+import type { AdvanceReply } from '../lib/advance.ts';
+import { WorkerStore } from '../lib/worker-store.ts';
 import { useLink, useQueue, useRedis, useWorkers, useWorkerStore } from './support/in-process.ts';
 
 const redis = useRedis();

@@ -1,7 +1,7 @@
 /** Jobs that share the slots of a key: who waits aside, and what becomes of them. */
 import { describe, expect, it } from 'vitest';
 import { Queue, type EnqueueOptions, type Job } from '../lib/index.ts';
-import type { AdvanceReply } from '../lib/worker-store.ts';
+import type { AdvanceReply } from '../lib/advance.ts';
 import { useLink, useQueue, useRedis, useWorkerStore, workOff } from './support/in-process.ts';
 import { ids, limit, taken, useLimited } from './support/limited.ts';
 

@@ -4,7 +4,8 @@ import { ADVANCE_BATCH, BACKOFF_MS, OUTCOMES_KEPT, OUTCOME_ALONE, OUTCOME_TRIES 
 import { messageOf } from '../options.ts';
 import type { HandIn, RunRef } from '../outcome.ts';
 import type { Run } from '../run.ts';
-import type { AdvanceReply, Answer, DequeueStrategy, WorkerStore } from '../worker-store.ts';
+import type { AdvanceReply, Answer, DequeueStrategy } from '../advance.ts';
+import type { WorkerStore } from '../worker-store.ts';
 
 /** Milliseconds without a reply after which the link counts as dead. */
 const CALL_LIMIT_MS = 30_000;

@@ -1,5 +1,5 @@
 /** What a worker knows of its queues: whether there is anything to take, and which it may not take from for now. */
-import type { AdvanceReply } from '../worker-store.ts';
+import type { AdvanceReply } from '../advance.ts';
 
 /** Milliseconds between two looks whether suspended or paused work goes on, as in RQ, and whether a queue can be used again. */
 const LOOK_MS = 1_000;

@@ -18,7 +18,7 @@ import { parseDuration, storedTtl, type Duration } from '../duration.ts';
 import { register, type FunctionSource, type FunctionTable, type TaskFunction } from '../functions.ts';
 import { checkCount, checkFlag, checkKnown, checkName, checkOptions, messageOf, quote } from '../options.ts';
 import { storedRate, type Rate } from '../rate.ts';
-import type { DequeueStrategy } from '../worker-store.ts';
+import type { DequeueStrategy } from '../advance.ts';
 import { checkErrorHooks, type ErrorHook } from './error-hooks.ts';
 import { checkLogger, type Logger } from './log.ts';
 

@@ -2,7 +2,8 @@
 import type { Redis } from 'ioredis';
 import type { Link } from '../../lib/connection.ts';
 import type { EnqueueOptions, Job, Queue } from '../../lib/index.ts';
-import type { AdvanceReply, WorkerStore } from '../../lib/worker-store.ts';
+import type { AdvanceReply } from '../../lib/advance.ts';
+import type { WorkerStore } from '../../lib/worker-store.ts';
 
 export const limit = { key: 'acme', concurrency: 2 };
 

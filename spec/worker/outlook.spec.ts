@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { AdvanceReply } from '../../lib/worker-store.ts';
+import type { AdvanceReply } from '../../lib/advance.ts';
 import { Outlook } from '../../lib/worker/outlook.ts';
 
 /** What a call brought that found nothing, but for what is said. */
