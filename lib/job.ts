@@ -1,16 +1,9 @@
 /** A handle on one job: what was seen of it last, and what can be asked of it. */
+import { cancelAll, cancelOne, interrupt, type CancelOptions } from './cancel.ts';
 import { parseDuration, type Duration } from './duration.ts';
 import { objectJson } from './enqueue-options.ts';
-import {
-  DependencyFailedError,
-  InvalidJobError,
-  InvalidJobOperationError,
-  JobCanceledError,
-  JobFailedError,
-  JobStoppedError,
-  NoSuchJobError,
-  WaitTimeoutError,
-} from './errors.ts';
+import { InvalidJobError, InvalidJobOperationError, NoSuchJobError, WaitTimeoutError } from './errors.ts';
+import { checkRoot, ENDED, outcomeOf } from './job-end.ts';
 import { checkFlag, checkOptions, quote } from './options.ts';
 import { parseProgress, type Progress } from './progress.ts';
 import {
@@ -24,30 +17,15 @@ import {
   type JobStatus,
 } from './record.ts';
 import { brand, type Reference, type Stands } from './reference.ts';
-import { parseErrorText } from './remote-error.ts';
 import { resultsOf, type JobResult } from './results.ts';
 import { Watch, type StatusMessage } from './status.ts';
-import type { JobState, Store, Taken } from './store.ts';
+import type { JobState, Store } from './store.ts';
 
-const CANCELABLE: ReadonlySet<string> = new Set(['queued', 'started', 'deferred', 'scheduled', 'canceled']);
 /** Milliseconds in which a handle counts as new, and in which its waiter leaves a first look to the messages. */
 const NEW_MS = 20;
 const EARLY_MS = 3;
 /** Milliseconds between two looks of a waiter at a job that waits for others. */
 const DEFERRED_MS = 500;
-/** How often a look at the jobs above it goes on, each time past a thousand of them. */
-const ROOT_STEPS = 100;
-const ENDED: ReadonlySet<string> = new Set(['finished', 'failed', 'stopped', 'canceled']);
-
-export interface CancelOptions {
-  /**
-   * Whether the jobs that wait for this one wait for it no more, as in RQ: a Node worker, on whatever queue, sees to it
-   * within a second. One that takes its result fails then. Default: false, they wait on, as it may be requeued.
-   */
-  readonly enqueueDependents?: boolean;
-  /** Whether the jobs that wait for it, be it through others, are canceled as well, on all queues. Default: false. */
-  readonly cancelDependents?: boolean;
-}
 
 /**
  * A job in Redis. Its fields are those of RQ, as they were when this handle was made or last refreshed; methods ask Redis.
@@ -188,22 +166,8 @@ export class Job<T = unknown> implements Reference {
 
   async #result(): Promise<T | undefined> {
     const state = await this.#state();
-    await this.#checkRoot(state);
-    return this.#outcome(state)?.value;
-  }
-
-  /** @throws {DependencyFailedError} where the job is deferred, and will be until somebody brings another one back. */
-  async #checkRoot({ root }: JobState): Promise<void> {
-    let above = root;
-    for (let steps = 0; above !== undefined && steps < ROOT_STEPS; steps++) {
-      const state = await this.#store.state(above.id);
-      if (above.status !== 'deferred') {
-        const remote = state?.status === 'failed' ? parseErrorText(state.error ?? '') : undefined;
-        throw new DependencyFailedError(this.id, above.id, above.status, remote);
-      }
-      // the look ended half-way up
-      above = state?.root;
-    }
+    await checkRoot(this.#store, this.id, state);
+    return outcomeOf(this.id, state)?.value as T | undefined;
   }
 
   /**
@@ -237,9 +201,9 @@ export class Job<T = unknown> implements Reference {
         if (!ENDED.has(message.status)) continue;
       }
       const state = await this.#state();
-      await this.#checkRoot(state);
-      const outcome = this.#outcome(state);
-      if (outcome !== undefined) return outcome.value;
+      await checkRoot(this.#store, this.id, state);
+      const outcome = outcomeOf(this.id, state);
+      if (outcome !== undefined) return outcome.value as T;
       if (performance.now() >= deadline) throw new WaitTimeoutError(this.id, seconds, this.#status);
     }
   }
@@ -310,34 +274,11 @@ export class Job<T = unknown> implements Reference {
     const release = checkFlag(enqueueDependents, 'enqueueDependents');
     if (checkFlag(cancelDependents, 'cancelDependents')) {
       if (release) throw new TypeError('enqueueDependents and cancelDependents exclude each other');
-      return this.#cancelAll();
+      if (await cancelAll(this.#store, this.id, this.origin)) this.#status = 'canceled';
+      return;
     }
-    const taken = await this.#store.cancel(this.id, this.origin, release);
-    if (taken.was === 'gone') throw new NoSuchJobError(this.id);
-    if (!CANCELABLE.has(taken.was)) {
-      throw new InvalidJobOperationError(this.id, `Job ${this.id} can't be canceled: it is ${taken.was}`);
-    }
+    await cancelOne(this.#store, this.id, this.origin, release);
     this.#status = 'canceled';
-    await this.#interrupt(taken);
-  }
-
-  /** From the top down, so that none of them starts meanwhile; what has ended, or is gone, is passed over. */
-  async #cancelAll(): Promise<void> {
-    const { was } = await this.#store.cancel(this.id, this.origin, false).then(async taken => {
-      await this.#interrupt(taken);
-      return taken;
-    });
-    if (was === 'gone') throw new NoSuchJobError(this.id);
-    // those who wait for a job that failed, or was stopped, can be cleared away as well
-    if (CANCELABLE.has(was)) this.#status = 'canceled';
-    const seen = new Set([this.id]);
-    let level = [this.id];
-    while (level.length > 0) {
-      const below = (await Promise.all(level.map(id => this.#store.dependents(id)))).flat();
-      level = below.filter(id => !seen.has(id) && seen.add(id));
-      const taken = await Promise.all(level.map(id => this.#store.cancel(id, this.origin, false)));
-      await Promise.all(taken.map(one => this.#interrupt(one)));
-    }
   }
 
   /** Ids of the jobs that wait for this one itself, in no order; of a job that is gone, none. */
@@ -383,15 +324,7 @@ export class Job<T = unknown> implements Reference {
    * no more; one that takes its result fails. Safe where it is gone.
    */
   async delete(): Promise<void> {
-    await this.#interrupt(await this.#store.delete(this.id, this.origin));
-  }
-
-  /** Tells the worker of a run that was fenced off, which else notices when it renews the lease. */
-  async #interrupt({ was, worker, executionId }: Taken): Promise<void> {
-    if (was !== 'started' || worker === '' || !executionId.startsWith('n')) return;
-    await this.#store
-      .command(worker, { command: 'drop-execution', execution_id: executionId })
-      .catch(() => 0);
+    await interrupt(this.#store, await this.#store.delete(this.id, this.origin));
   }
 
   async #state(): Promise<JobState> {
@@ -399,27 +332,6 @@ export class Job<T = unknown> implements Reference {
     if (state === undefined) throw new NoSuchJobError(this.id);
     this.#status = state.status;
     return state;
-  }
-
-  /** What came of the job, or `undefined` while it has not ended. */
-  #outcome({ status, result, error }: JobState): { readonly value: T } | undefined {
-    switch (status) {
-      case 'finished':
-        if (result === undefined) return { value: null as T };
-        try {
-          return { value: JSON.parse(result) as T };
-        } catch (cause) {
-          throw new InvalidJobError(this.id, 'its result is not JSON', { cause });
-        }
-      case 'failed':
-        throw new JobFailedError(this.id, parseErrorText(error ?? ''));
-      case 'stopped':
-        throw new JobStoppedError(this.id);
-      case 'canceled':
-        throw new JobCanceledError(this.id);
-      default:
-        return undefined;
-    }
   }
 
   /** Messages about this job, one after the other; `undefined` says to look. */
