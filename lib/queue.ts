@@ -283,7 +283,7 @@ export class Queue implements AsyncDisposable {
   async getJobIds(offset: number = 0, limit: number = Infinity): Promise<string[]> {
     checkCount(offset, 'offset', 0);
     if (limit !== Infinity) checkCount(limit, 'limit', 0);
-    return this.#store.ids(this.#keys, offset, limit);
+    return this.#store.queues.ids(this.#keys, offset, limit);
   }
 
   /** Waiting jobs, next one first, without those that expired meanwhile. */
@@ -298,7 +298,7 @@ export class Queue implements AsyncDisposable {
 
   /** Number of waiting jobs, without those that wait aside (`parkedRegistry`). */
   async count(): Promise<number> {
-    return this.#store.count(this.#keys);
+    return this.#store.queues.count(this.#keys);
   }
 
   /**
@@ -307,7 +307,7 @@ export class Queue implements AsyncDisposable {
    */
   async empty(options?: EmptyOptions): Promise<number> {
     const { signal, onProgress } = checkOptions(options, ['signal', 'onProgress'], 'empty');
-    return this.#store.empty(this.#keys, signal, onProgress);
+    return this.#store.queues.empty(this.#keys, signal, onProgress);
   }
 
   /**
@@ -316,26 +316,26 @@ export class Queue implements AsyncDisposable {
    */
   async delete(): Promise<void> {
     await this.empty();
-    await this.#store.forget(this.#keys);
+    await this.#store.queues.forget(this.#keys);
   }
 
   /** How its backlog stands: to scale workers on. */
   async stats(): Promise<QueueStats> {
-    return this.#store.stats(this.#keys);
+    return this.#store.queues.stats(this.#keys);
   }
 
   /** Has no worker of this library take jobs from it until `resume()`; those that run go on. Safe twice. */
   async pause(): Promise<void> {
-    await this.#store.setLimit(this.#keys, 'paused', new Date().toISOString());
+    await this.#store.queues.setLimit(this.#keys, 'paused', new Date().toISOString());
   }
 
   /** Workers go on with it, within a second. Safe where it is not paused. */
   async resume(): Promise<void> {
-    await this.#store.setLimit(this.#keys, 'paused', undefined);
+    await this.#store.queues.setLimit(this.#keys, 'paused', undefined);
   }
 
   async isPaused(): Promise<boolean> {
-    return (await this.#store.limits(this.#keys)).paused !== undefined;
+    return (await this.#store.queues.limits(this.#keys)).paused !== undefined;
   }
 
   /**
@@ -343,12 +343,12 @@ export class Queue implements AsyncDisposable {
    * limit away. Workers keep to it from their next look on. Counted by Redis' clock, in any window of that length.
    */
   async setRateLimit(rate: Rate | undefined): Promise<void> {
-    await this.#store.setLimit(this.#keys, 'rate', rate === undefined ? undefined : storedRate(rate));
+    await this.#store.queues.setLimit(this.#keys, 'rate', rate === undefined ? undefined : storedRate(rate));
   }
 
   /** The rate set for all workers; `undefined` where there is none. */
   async getRateLimit(): Promise<Rate | undefined> {
-    const { rate } = await this.#store.limits(this.#keys);
+    const { rate } = await this.#store.queues.limits(this.#keys);
     return rate === undefined ? undefined : shownRate(rate);
   }
 

@@ -68,7 +68,8 @@ export class Registry {
     const job = new Job(this.#store, id, fields);
     // stopped jobs are among the failed ones; those that are parked are queued, and so are others
     const place = job.status === 'stopped' ? 'failed' : job.status;
-    const here = this.name === 'parked' ? await this.#store.isParked(this.#queue, id) : place === this.name;
+    const here =
+      this.name === 'parked' ? await this.#store.queues.isParked(this.#queue, id) : place === this.name;
     if (here && job.origin === this.#queue.name) return job;
     throw new InvalidJobOperationError(
       id,
@@ -78,6 +79,6 @@ export class Registry {
 
   #read(first: number, last: number): Promise<[count: number, members: string[]]> {
     const expires = this.name === 'finished' || this.name === 'failed';
-    return this.#store.registry(this.#queue[this.name], expires, first, last);
+    return this.#store.queues.registry(this.#queue[this.name], expires, first, last);
   }
 }

@@ -118,9 +118,9 @@ export class Rq implements AsyncDisposable {
   async counts(name: string): Promise<QueueCounts> {
     const keys = this.#store.keys.queue(name);
     const size = async (key: string, expires: boolean): Promise<number> =>
-      (await this.#store.registry(key, expires, 0, 0))[0];
+      (await this.#store.queues.registry(key, expires, 0, 0))[0];
     const [queued, started, finished, failed, deferred, scheduled, canceled, parked] = await Promise.all([
-      this.#store.count(keys),
+      this.#store.queues.count(keys),
       size(keys.started, false),
       size(keys.finished, true),
       size(keys.failed, true),
@@ -137,8 +137,8 @@ export class Rq implements AsyncDisposable {
     const keys = this.#store.keys.queue(name);
     const [counts, stats, { paused, rate }] = await Promise.all([
       this.counts(name),
-      this.#store.stats(keys),
-      this.#store.limits(keys),
+      this.#store.queues.stats(keys),
+      this.#store.queues.limits(keys),
     ]);
     return {
       ...counts,
@@ -169,7 +169,7 @@ export class Rq implements AsyncDisposable {
   async #failures(name: string, failed: number): Promise<Failure[]> {
     const { failed: key } = this.#store.keys.queue(name);
     // what expires last failed last, as a rule
-    const [, ids] = await this.#store.registry(key, false, Math.max(0, failed - FAILURES), failed);
+    const [, ids] = await this.#store.queues.registry(key, false, Math.max(0, failed - FAILURES), failed);
     const jobs = await Promise.all(ids.map(id => this.fetchJob(id).catch(() => undefined)));
     return Promise.all(jobs.flatMap(job => (job === undefined ? [] : [failureOf(job)])));
   }

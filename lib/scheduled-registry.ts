@@ -20,7 +20,7 @@ export class ScheduledRegistry extends Registry {
 
   /** When a job is due; `undefined` where it is not scheduled on this queue. */
   async getScheduledTime(id: string): Promise<Date | undefined> {
-    const seconds = await this.#store.dueAt(this.#queue, checkJobId(id));
+    const seconds = await this.#store.queues.dueAt(this.#queue, checkJobId(id));
     return seconds === undefined ? undefined : new Date(Math.round(seconds * 1000));
   }
 
@@ -31,7 +31,7 @@ export class ScheduledRegistry extends Registry {
    */
   async schedule(id: string, due: Date | DueIn): Promise<void> {
     const score = due instanceof Date ? dueAt(due) : dueIn(due);
-    const was = await this.#store.reschedule(checkJobId(id), this.#queue, score);
+    const was = await this.#store.queues.reschedule(checkJobId(id), this.#queue, score);
     if (was === 'gone') throw new NoSuchJobError(id);
     if (was !== 'scheduled')
       throw new InvalidJobOperationError(id, `Job ${id} can't be scheduled anew: it is ${was}`);

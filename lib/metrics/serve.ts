@@ -140,7 +140,7 @@ export class MetricsServer {
   async #queue(queue: string): Promise<QueueState> {
     const keys = this.#store.keys.queue(queue);
     const [stats, ...counts] = await Promise.all([
-      this.#store.stats(keys),
+      this.#store.queues.stats(keys),
       ...REGISTRIES.map(name => new Registry(this.#store, keys, name).count()),
     ]);
     const registries = Object.fromEntries(REGISTRIES.map((name, i) => [name, counts[i] ?? 0]));
