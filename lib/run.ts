@@ -1,14 +1,12 @@
 /** One run of one job: calls its function, holds it to its limits, and says what came of it. */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { deflateSync } from 'node:zlib';
-import { FAILURE_TTL, GRACE, PUBLISH_LIMIT, RESULT_LIMIT, RESULT_TTL, TIMEOUT } from './defaults.ts';
+import { GRACE, TIMEOUT } from './defaults.ts';
 import {
   type CallbackTimeoutError,
   ConnectionError,
   DependencyFailedError,
   FunctionNotRegisteredError,
   InvalidJobError,
-  InvalidResultError,
   JobSoftTimeoutError,
   JobTimeoutError,
   LeaseLostError,
@@ -17,7 +15,6 @@ import {
 } from './errors.ts';
 import { timerMs } from './duration.ts';
 import type { FunctionTable, TaskFunction } from './functions.ts';
-import { toJson } from './json.ts';
 import { isJobId, messageOf, quote } from './options.ts';
 import type { Ended, Outcome, RunRef } from './outcome.ts';
 import { Reporter } from './progress.ts';
@@ -25,7 +22,6 @@ import {
   STATUSES,
   callOf,
   dataOf,
-  isPythons,
   parseCall,
   statusOf,
   textOf,
@@ -34,8 +30,9 @@ import {
   type Fields,
 } from './record.ts';
 import { holdsTokens, tokensIn, withResults } from './reference.ts';
-import { errorText, parseErrorText } from './remote-error.ts';
-import { isRedeliverable, whatFollows } from './retry.ts';
+import { parseErrorText } from './remote-error.ts';
+import { isRedeliverable } from './retry.ts';
+import { failed, finished } from './run-end.ts';
 import type { Store } from './store.ts';
 
 /** What ends a run early, as the `reason` of its signal. */
@@ -221,7 +218,7 @@ export class Run {
         throw new FunctionNotRegisteredError(this.jobId, call.functionName, [...functions.keys()].toSorted());
       }
     } catch (error) {
-      return done(this.#failed(error));
+      return done(failed(this, error));
     }
     this.#done = done;
     this.#options = options;
@@ -292,8 +289,8 @@ export class Run {
     this.checkTime();
     if (!this.#pending) return;
     const reason = this.#reason;
-    if (reason === undefined) this.#settle(this.#failed(error));
-    else if (reason instanceof JobSoftTimeoutError) this.#settle(this.#failed(untangled(error, reason)));
+    if (reason === undefined) this.#settle(failed(this, error));
+    else if (reason instanceof JobSoftTimeoutError) this.#settle(failed(this, untangled(error, reason)));
     else this.#settle(this.#interrupted());
   };
 
@@ -305,7 +302,7 @@ export class Run {
     // what ended in time, although the worker shuts down or notice was given, has ended
     const counts =
       reason === undefined || reason instanceof ShutdownError || reason instanceof JobSoftTimeoutError;
-    this.#settle(counts ? this.#finished(value) : this.#interrupted());
+    this.#settle(counts ? finished(this, value, this.#options.resultTtl) : this.#interrupted());
   };
 
   /** What nobody wrote who follows the wire format is not run. */
@@ -321,54 +318,13 @@ export class Run {
     for (const name of ['result_ttl', 'failure_ttl', 'ttl']) wholeNumberOf(this.jobId, this.fields, name);
   }
 
-  #finished(value: unknown): Outcome {
-    let text: string;
-    try {
-      text = value === undefined ? 'null' : toJson(value, 'result');
-    } catch (error) {
-      return this.#failed(
-        new InvalidResultError(this.jobId, this.call.functionName, `is not JSON: ${messageOf(error)}`),
-      );
-    }
-    if (text.length > RESULT_LIMIT) {
-      const what = `is too long: ${text.length} characters of JSON, and ${RESULT_LIMIT} at most are kept`;
-      return this.#failed(new InvalidResultError(this.jobId, this.call.functionName, what));
-    }
-    return {
-      status: 'finished',
-      ttl: wholeNumberOf(this.jobId, this.fields, 'result_ttl') ?? this.#options.resultTtl ?? RESULT_TTL,
-      text,
-      stream: isPythons(this.fields) ? Buffer.from(text).toString('base64') : '',
-      publish: text.length <= PUBLISH_LIMIT,
-      again: Number(textOf(this.fields, 'repeats_left')) > 0 ? 'repeat' : '',
-      shares: this.#shares,
-    };
-  }
-
   /** The outcome of a run that was aborted, by the reason for it. */
   #interrupted(): Outcome {
     const reason = this.#reason;
     if (reason instanceof LeaseLostError) return 'lost';
     if (reason instanceof ShutdownError && isRedeliverable(this.fields)) return 'returned';
-    if (reason instanceof StopRequestedError) return this.#failed(reason, 'stopped');
-    return this.#failed(reason);
-  }
-
-  get #shares(): string {
-    return textOf(this.fields, 'limit_key') ?? '';
-  }
-
-  #failed(error: unknown, status: 'failed' | 'stopped' = 'failed'): Ended {
-    const text = errorText(error);
-    let ttl = FAILURE_TTL;
-    try {
-      ttl = wholeNumberOf(this.jobId, this.fields, 'failure_ttl') ?? ttl;
-    } catch {
-      // that field may be the very reason why the job fails
-    }
-    const stream = isPythons(this.fields) ? deflateSync(text).toString('base64') : '';
-    const again = status === 'failed' ? whatFollows(error, this.fields) : '';
-    return { status, ttl, text, stream, publish: false, again, shares: this.#shares, error };
+    if (reason instanceof StopRequestedError) return failed(this, reason, 'stopped');
+    return failed(this, reason);
   }
 }
 
