@@ -63,7 +63,8 @@ export function checkKnown(name: unknown, known: readonly string[], what: string
   // what is no text has no nearest one
   const given = typeof name === 'string' ? name : '';
   const near = closestMatch(given, known, { maxDistance: Math.max(2, Math.floor(given.length / 3)) });
-  const hint = near === undefined ? `accepted are ${known.join(', ')}` : `did you mean ${quote(near)}?`;
+  const accepted = `accepted are ${known.join(', ')}`;
+  const hint = near === undefined ? accepted : `did you mean ${quote(near)}? (${accepted})`;
   throw new TypeError(`Unknown ${what} ${quote(name)}: ${hint}`);
 }
 

@@ -195,7 +195,7 @@ export class Queue implements AsyncDisposable {
     if (steps.length === 0) throw new TypeError('chain needs at least one call');
     const prepared: Prepared[] = [];
     for (const [i, step] of (steps as readonly unknown[]).entries()) {
-      const [fn, args = [], options] = checkCall(step, i);
+      const [fn, args = [], options] = checkCall(step, i, 'steps');
       if (!Array.isArray(args)) throw new TypeError(`args must be an array, not ${quote(args)}`);
       const before = prepared.at(-1);
       const all = before === undefined ? args : [new Pending(before.job.id, this.#store.home), ...args];
@@ -365,9 +365,10 @@ export class Queue implements AsyncDisposable {
 function checkCall(
   call: unknown,
   i: number,
+  list: string = 'calls',
 ): [fn: TaskFunction | string, args?: readonly unknown[], options?: EnqueueOptions] {
   if (!Array.isArray(call))
-    throw new TypeError(`calls[${i}] must be [fn, args?, options?], not ${quote(call)}`);
+    throw new TypeError(`${list}[${i}] must be [fn, args?, options?], not ${quote(call)}`);
   return call as [TaskFunction | string];
 }
 

@@ -147,7 +147,7 @@ describe('Queue.chain refuses', () => {
     [
       'a step that is no call',
       [[add, [1, 2]], add],
-      'calls[1] must be [fn, args?, options?], not function add',
+      'steps[1] must be [fn, args?, options?], not function add',
     ],
     ['a step without a function', [[add, [1, 2]], []], 'undefined'],
     [

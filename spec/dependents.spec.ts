@@ -138,7 +138,7 @@ describe('Job.cancel of a dependency', () => {
     [{ cancelDependents: 'all' }, 'cancelDependents must be true or false, not "all"'],
     [
       { enqueueDependent: true },
-      'Unknown option of cancel "enqueueDependent": did you mean "enqueueDependents"?',
+      'Unknown option of cancel "enqueueDependent": did you mean "enqueueDependents"? (accepted are enqueueDependents, cancelDependents)',
     ],
     [
       { enqueueDependents: true, cancelDependents: true },

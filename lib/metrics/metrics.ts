@@ -136,7 +136,7 @@ export class Metrics {
     });
     this.#registries = new Gauge({
       name: 'rq_registry_jobs',
-      help: 'Jobs of the queue that are started, scheduled, deferred, or kept as failed',
+      help: 'Jobs of the queue that are started, scheduled, deferred, kept as failed, or wait aside for a slot of their key',
       labelNames: ['queue', 'registry'],
       registers,
     });

@@ -15,7 +15,7 @@ import { Metrics, type QueueState } from './metrics.ts';
 
 /** Milliseconds that a Redis has to say how its queues stand: who asks for metrics does not wait for long. */
 const PATIENCE_MS = 2_000;
-const REGISTRIES = ['started', 'scheduled', 'deferred', 'failed'] as const;
+const REGISTRIES = ['started', 'scheduled', 'deferred', 'failed', 'parked'] as const;
 const TEXT = 'text/plain; charset=utf-8';
 const METRICS = 'text/plain; version=0.0.4; charset=utf-8';
 

@@ -39,7 +39,7 @@ export class ErrorHooks {
         const given = hook(job.error, job);
         if (isThenable(given)) this.#await(given, job.jobId);
       } catch (error) {
-        this.#threw(error);
+        this.#threw(error, job.jobId);
       }
       if (performance.now() - began >= SLOW_MS) this.#slow(job.jobId);
     }
@@ -55,7 +55,7 @@ export class ErrorHooks {
     const over = Promise.resolve(given)
       .then(
         () => {},
-        (error: unknown) => this.#threw(error),
+        (error: unknown) => this.#threw(error, jobId),
       )
       .finally(() => {
         clearTimeout(slow);
@@ -64,8 +64,8 @@ export class ErrorHooks {
     this.#pending.add(over);
   }
 
-  #threw(cause: unknown): void {
-    const error = new Error(`A hook of onError failed: ${messageOf(cause)}`, { cause });
+  #threw(cause: unknown, jobId: string): void {
+    const error = new Error(`A hook of onError failed with job ${jobId}: ${messageOf(cause)}`, { cause });
     // where it went wrong is in the hook
     if (cause instanceof Error && typeof cause.stack === 'string') error.stack = cause.stack;
     this.#failed(error);

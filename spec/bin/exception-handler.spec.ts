@@ -55,7 +55,9 @@ describe('rq-worker --exception-handler', () => {
     const failed = await queue.enqueue('fail', ['on purpose']);
     const job = await queue.enqueue('add', [1, 2]);
     const { err } = await workers.runs([], '-b', '--exception-handler', path);
-    expect(err).toMatch(/A hook of onError failed: broken hook\n {4}Error: broken hook\n.*broken\.mjs/);
+    expect(err).toMatch(
+      /A hook of onError failed with job \S+: broken hook\n {4}Error: broken hook\n.*broken\.mjs/,
+    );
     expect(await failed.getStatus()).toBe('failed');
     expect(await job.result).toBe(3);
   });

@@ -148,7 +148,9 @@ export const workerSteps: Steps = async walk => {
     async () => {
       // as the worker's metrics ask
       await look.rpush('rq:queue:q', 'waits');
-      expect(await new Store(link, new Keys()).queues.stats(new Keys().queue('q'))).toMatchObject({ length: 1 });
+      expect(await new Store(link, new Keys()).queues.stats(new Keys().queue('q'))).toMatchObject({
+        length: 1,
+      });
     },
     async () => {
       await look.rpush('rq:worker:w:claims:q', 'a');

@@ -87,16 +87,16 @@ describe('Worker: onError', () => {
     await worker.work({ burst: true });
     expect(order).toEqual(['first', 'second']);
     const messages = errors.map(({ message }) => message);
-    expect(messages).toEqual(['A hook of onError failed: broken hook', 'broken listener']);
+    expect(messages).toEqual([`A hook of onError failed with job ${job.id}: broken hook`, 'broken listener']);
     expect(errors[0]?.stack).toContain('error-hooks.spec.ts');
     expect(await job.getStatus()).toBe('failed');
   });
 
   it('logs a promise that is rejected, and goes on', async () => {
-    await q.enqueue('fail');
+    const failing = await q.enqueue('fail');
     const after = await q.enqueue('ok');
     const { errors } = await work({ onError: () => Promise.reject(new Error('no network')) });
-    expect(errors).toEqual(['A hook of onError failed: no network']);
+    expect(errors).toEqual([`A hook of onError failed with job ${failing.id}: no network`]);
     expect(await after.result).toBe('fine');
   });
 
