@@ -13,7 +13,7 @@ Measures rq-node beside BullMQ, bee-queue, Python RQ, Celery, and a bare client,
   --aof               Redis keeps an append-only file, synced every second
   --json <file>       writes all figures there
   --write-docs        writes docs/benchmarks.md and its plots
-  --guard             compares three ratios with wide margins: exit code 1 below one, 2 when it could not measure
+  --guard             compares four ratios with wide margins: exit code 1 below one, 2 when it could not measure
   --list              names the measures
   --help              this text
 `;
