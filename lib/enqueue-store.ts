@@ -1,6 +1,6 @@
 /** How new jobs come to Redis: those of a tick together, or all of a chain or a group in one step. */
 import { Batch } from './batch.ts';
-import { ENQUEUE_BATCH, ENQUEUE_LENGTH, FAILURE_TTL, UNIQUE_TTL } from './defaults.ts';
+import { ENQUEUE_BATCH, ENQUEUE_LENGTH } from './defaults.ts';
 import {
   DependencyCycleError,
   DependencyFailedError,
@@ -77,20 +77,14 @@ export class EnqueueStore {
   #sendJobs(queue: QueueKeys, jobs: readonly NewJob[], together: boolean): Promise<unknown[]> {
     return this.#sender.send('enqueue', 'repeatable', async (redis, again) => {
       const replies = await enqueue.run(redis, {
+        of: this.keys,
         keys: { all: this.keys.queues, groups: this.keys.groups, releasing: this.keys.releasing },
         queues: [queue],
         args: {
-          job_prefix: this.keys.jobPrefix,
-          results_prefix: this.keys.resultsPrefix,
-          group_prefix: this.keys.groupPrefix,
-          status_prefix: this.keys.statusPrefix,
-          unique_prefix: this.keys.uniquePrefix,
           queue_name: queue.name,
           listed: this.keys.queue(queue.name).list,
           together: together ? '1' : '0',
           again: again ? '1' : '0',
-          failure_ttl: FAILURE_TTL,
-          unique_ttl: UNIQUE_TTL,
         },
         rest: jobsInGroups(jobs),
       });

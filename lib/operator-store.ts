@@ -202,17 +202,14 @@ export class OperatorStore {
     before: string,
     dry: boolean,
   ): Promise<string[]> {
-    const { releasing, jobPrefix, resultsPrefix, groupPrefix } = this.keys;
+    const { releasing } = this.keys;
     const args = {
-      job_prefix: jobPrefix,
-      results_prefix: resultsPrefix,
-      group_prefix: groupPrefix,
       queue_name: queue.name,
       statuses: statuses.join(','),
       before,
       dry: dry ? '1' : '0',
     };
-    const call = { keys: { releasing }, queues: [queue], args, rest: [...ids] };
+    const call = { of: this.keys, keys: { releasing }, queues: [queue], args, rest: [...ids] };
     const kind = dry ? 'read' : 'repeatable';
     return (await this.#send('delete ended jobs', redis => cleanEnded.run(redis, call), kind)) as string[];
   }
@@ -236,18 +233,11 @@ export class OperatorStore {
   ): Promise<string[]> {
     const { keys } = this;
     const args = {
-      job_prefix: keys.jobPrefix,
-      results_prefix: keys.resultsPrefix,
-      executions_prefix: keys.executionsPrefix,
-      group_prefix: keys.groupPrefix,
-      parked_prefix: keys.parkedPrefix,
-      worker_prefix: keys.workerPrefix,
       claims_infix: keys.claimsSuffix(''),
-      list_prefix: keys.listPrefix,
       dry: dry ? '1' : '0',
     };
     const rest = jobs.flatMap(([id, seen]) => [id, seen.join('|')]);
-    const call = { keys: { releasing: keys.releasing }, queues, args, rest };
+    const call = { of: keys, keys: { releasing: keys.releasing }, queues, args, rest };
     const kind = dry ? 'read' : 'repeatable';
     return (await this.#send('delete orphans', redis => cleanOrphans.run(redis, call), kind)) as string[];
   }
@@ -259,8 +249,8 @@ export class OperatorStore {
     members: readonly string[],
     dry: boolean,
   ): Promise<string[]> {
-    const args = { job_prefix: this.keys.jobPrefix, kind, dry: dry ? '1' : '0' };
-    const call = { keys: { place }, args, rest: [...members] };
+    const args = { kind, dry: dry ? '1' : '0' };
+    const call = { of: this.keys, keys: { place }, args, rest: [...members] };
     const sends = dry ? 'read' : 'repeatable';
     return (await this.#send('take out ids', redis => dropIds.run(redis, call), sends)) as string[];
   }

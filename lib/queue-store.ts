@@ -43,15 +43,14 @@ export class QueueStore {
     signal?: AbortSignal,
     onProgress?: (deleted: number) => void,
   ): Promise<number> {
-    const { jobPrefix, groupPrefix, parkedPrefix, releasing, parked } = this.#keys;
-    const prefixes = { job_prefix: jobPrefix, group_prefix: groupPrefix, parked_prefix: parkedPrefix };
+    const { releasing, parked } = this.#keys;
     const [aside] = await this.registry(queue.parked, false, 0, 0);
     let [left, deleted] = [(await this.count(queue)) + aside, 0];
     while (left > 0) {
       if (signal?.aborted === true) break;
-      const args = { ...prefixes, most: Math.min(left, 1000) };
+      const args = { most: Math.min(left, 1000) };
       const reply = await this.#sender.send('empty the queue', 'repeatable', redis =>
-        empty.run(redis, { keys: { releasing, parked }, queues: [queue], args }),
+        empty.run(redis, { of: this.#keys, keys: { releasing, parked }, queues: [queue], args }),
       );
       const [taken = 0, gone = 0] = (reply as unknown[]).map(Number);
       if (taken === 0) break;
@@ -104,7 +103,7 @@ export class QueueStore {
 
   /** How a queue's backlog stands. */
   async stats(queue: QueueKeys): Promise<QueueStats> {
-    const call = { keys: {}, queues: [queue], args: { job_prefix: this.#keys.jobPrefix } };
+    const call = { of: this.#keys, keys: {}, queues: [queue], args: {} };
     const [now, length, taken, oldest, samples] = (await this.#sender.send('read stats', 'read', redis =>
       readStats.run(redis, call),
     )) as [string, number | string, string, string, string[]];

@@ -2,7 +2,7 @@
 import type { Redis } from 'ioredis';
 import { Batch } from './batch.ts';
 import type { Link } from './connection.ts';
-import { ERRORS_KEPT, ERROR_BYTES, FAILURE_TTL, PUBLISH_LIMIT, UNIQUE_TTL } from './defaults.ts';
+import { PUBLISH_LIMIT } from './defaults.ts';
 import { InvalidJobError, NoSuchJobError } from './errors.ts';
 import { EnqueueStore } from './enqueue-store.ts';
 import { Keys, type QueueKeys } from './keys.ts';
@@ -15,7 +15,6 @@ import { requestStop } from './lua/request-stop.ts';
 import { requeue } from './lua/requeue.ts';
 import { saveMeta } from './lua/save-meta.ts';
 import { saveProgress } from './lua/save-progress.ts';
-import { slotArguments } from './lua/slots.ts';
 import type { Fields, JobStatus } from './record.ts';
 import { QueueStore } from './queue-store.ts';
 import { errorTextOf, toFields } from './record.ts';
@@ -112,10 +111,8 @@ export class Store {
   }
 
   async #readStates(ids: readonly string[]): Promise<(JobState | undefined)[]> {
-    const { jobPrefix, resultsPrefix, releasing } = this.keys;
-    const args = { job_prefix: jobPrefix, results_prefix: resultsPrefix };
     const once = [...new Set(ids)];
-    const call = { keys: { releasing }, args, rest: once };
+    const call = { of: this.keys, keys: { releasing: this.keys.releasing }, args: {}, rest: once };
     const replies = (await this.#sender.send('read jobs', 'read', redis =>
       readState.runRaw(redis, call),
     )) as unknown[];
@@ -150,6 +147,7 @@ export class Store {
   cancel(id: string, queue: string, enqueueDependents: boolean): Promise<Taken> {
     return this.#onItsQueue(queue, 'repeatable', 'cancel', (redis, unit) =>
       cancel.run(redis, {
+        of: this.keys,
         keys: {
           job: this.keys.job(id),
           dependencies: this.keys.dependencies(id),
@@ -159,12 +157,8 @@ export class Store {
         },
         queues: [unit],
         args: {
-          ...slotArguments(this.keys),
           id,
-          job_prefix: this.keys.jobPrefix,
           queue_name: unit.name,
-          status_prefix: this.keys.statusPrefix,
-          failure_ttl: FAILURE_TTL,
           release: enqueueDependents ? '1' : '0',
         },
       }),
@@ -176,6 +170,7 @@ export class Store {
     const { keys } = this;
     return this.#onItsQueue(queue, 'repeatable', 'delete', (redis, unit) =>
       deleteJob.run(redis, {
+        of: this.keys,
         keys: {
           job: keys.job(id),
           results: keys.results(id),
@@ -186,11 +181,8 @@ export class Store {
         },
         queues: [unit],
         args: {
-          ...slotArguments(keys),
           id,
-          job_prefix: keys.jobPrefix,
           queue_name: unit.name,
-          group_prefix: keys.groupPrefix,
           only_ended: onlyEnded ? '1' : '0',
         },
       }),
@@ -201,16 +193,12 @@ export class Store {
   requeue(id: string, queue: string, atFront: boolean): Promise<Taken> {
     return this.#onItsQueue(queue, 'write', 'requeue', (redis, unit) =>
       requeue.run(redis, {
+        of: this.keys,
         keys: { job: this.keys.job(id), all: this.keys.queues },
         queues: [unit],
         args: {
           id,
           queue_name: unit.name,
-          status_prefix: this.keys.statusPrefix,
-          unique_prefix: this.keys.uniquePrefix,
-          unique_ttl: UNIQUE_TTL,
-          errors_kept: ERRORS_KEPT,
-          error_bytes: ERROR_BYTES,
           front: atFront ? '1' : '0',
         },
       }),
@@ -220,30 +208,39 @@ export class Store {
   /** Tells those who listen as well, where the job's own function writes it. @throws {NoSuchJobError} where the job is gone. */
   async saveMeta(id: string, meta: string, run?: OfRun): Promise<void> {
     const published = run !== undefined && meta.length <= PUBLISH_LIMIT ? '1' : '0';
-    const call = { keys: { job: this.keys.job(id) }, args: { ...this.#ofRun(id, run), meta, published } };
+    const call = {
+      of: this.keys,
+      keys: { job: this.keys.job(id) },
+      args: { ...this.#ofRun(id, run), meta, published },
+    };
     const saved = await this.#sender.send('save meta', 'repeatable', redis => saveMeta.run(redis, call));
     if (Number(saved) === 0) throw new NoSuchJobError(id);
   }
 
   /** Keeps how far a run is, and tells those who listen; passes over a run that is not the job's any more. */
   async saveProgress(id: string, progress: string, run: OfRun): Promise<void> {
-    const call = { keys: { job: this.keys.job(id) }, args: { ...this.#ofRun(id, run), progress } };
+    const call = {
+      of: this.keys,
+      keys: { job: this.keys.job(id) },
+      args: { ...this.#ofRun(id, run), progress },
+    };
     await this.#sender.send('save progress', 'repeatable', redis => saveProgress.run(redis, call));
   }
 
   #ofRun(
     id: string,
     run: OfRun = { queue: '', worker: '', executionId: '' },
-  ): Record<'id' | 'queue_name' | 'worker' | 'run' | 'status_prefix', string> {
+  ): Record<'id' | 'queue_name' | 'worker' | 'run', string> {
     const { queue, worker, executionId } = run;
-    return { id, queue_name: queue, worker, run: executionId, status_prefix: this.keys.statusPrefix };
+    return { id, queue_name: queue, worker, run: executionId };
   }
 
   /** Asks the worker of a job's run to end it. */
   async requestStop(id: string): Promise<StopRequest> {
     const call = {
+      of: this.keys,
       keys: { job: this.keys.job(id) },
-      args: { id, started_prefix: this.keys.startedPrefix, command_prefix: this.keys.commandPrefix },
+      args: { id },
     };
     const [was, worker, heard, marked] = (await this.#sender.send('stop', 'repeatable', redis =>
       requestStop.run(redis, call),

@@ -13,14 +13,10 @@ import {
   CRON_BATCH,
   DUE_BATCH,
   DUE_PATIENCE,
-  ERRORS_KEPT,
-  ERROR_BYTES,
-  FAILURE_TTL,
   FEW_CHANNELS,
   LEASE,
   LEASE_MARGIN,
   MAX_RECOVERIES,
-  RELEASE_BATCH,
   SWEEP_BATCH,
   SWEEP_MS,
   WORKER_TTL_MARGIN,
@@ -33,7 +29,6 @@ import { heartbeat } from './lua/heartbeat.ts';
 import { queueDue } from './lua/queue-due.ts';
 import { releaseClaims } from './lua/release-claims.ts';
 import { renew } from './lua/renew.ts';
-import { slotArguments } from './lua/slots.ts';
 import { sweep } from './lua/sweep.ts';
 import { unregister } from './lua/unregister.ts';
 import { inGroups, type RunRef } from './outcome.ts';
@@ -95,7 +90,7 @@ export class WorkerStore {
   /** Marks every execution id of this worker: 64 random bits. */
   readonly #tag: string = `n${randomBytes(8).toString('hex')}`;
   readonly #suspended: string;
-  readonly #slots: ReturnType<typeof slotArguments>;
+  readonly #aside: boolean;
   /** Whether one look at all pub/sub channels costs less than one for each job. */
   #fewChannels = false;
   #calls = 0;
@@ -120,7 +115,7 @@ export class WorkerStore {
     });
     // the claims on a queue without a name never exist
     this.#suspended = aside ? keys.claims(worker, '') : keys.suspended;
-    this.#slots = { ...slotArguments(keys), ...(aside ? { slots_prefix: '' } : {}) };
+    this.#aside = aside;
     this.lease = lease;
     this.#maxRecoveries = maxRecoveries;
     this.#rates =
@@ -154,6 +149,7 @@ export class WorkerStore {
     // calls that are sent before the reply begin where this one ends, should the queues hold enough
     this.#turn = ((this.#turn - 1 + want) % this.queues.length) + 1;
     const reply = (await advance.runRaw(redis, {
+      of: this.keys,
       keys: {
         suspended: this.#suspended,
         all: this.keys.queues,
@@ -162,14 +158,6 @@ export class WorkerStore {
       },
       queues: this.#units,
       args: {
-        job_prefix: this.keys.jobPrefix,
-        results_prefix: this.keys.resultsPrefix,
-        deferred_prefix: this.keys.deferredPrefix,
-        group_prefix: this.keys.groupPrefix,
-        unique_prefix: this.keys.uniquePrefix,
-        errors_kept: ERRORS_KEPT,
-        error_bytes: ERROR_BYTES,
-        status_prefix: this.keys.statusPrefix,
         queue_names: this.queues.join(','),
         worker: this.worker,
         run_prefix: runPrefix,
@@ -180,9 +168,8 @@ export class WorkerStore {
         claims: this.#units.map((_, i) => (claims.has(i) ? '1' : '0')).join(''),
         probation: Math.max(1, this.#maxRecoveries - 1),
         single: single ? '1' : '0',
+        aside: this.#aside ? '1' : '0',
         few_channels: this.#fewChannels ? '1' : '0',
-        release_most: RELEASE_BATCH,
-        ...this.#slots,
         rates: this.#rates,
         weights: this.#weights,
       },
@@ -231,9 +218,10 @@ export class WorkerStore {
   /** Renews the leases of these runs; answers which are not the worker's any more, and which are asked to stop. */
   async renew(redis: Redis, runs: readonly RunRef[]): Promise<Renewed> {
     const [lost, stops] = (await renew.run(redis, {
+      of: this.keys,
       keys: {},
       queues: this.#units,
-      args: { job_prefix: this.keys.jobPrefix, worker: this.worker, lease: this.lease + LEASE_MARGIN },
+      args: { worker: this.worker, lease: this.lease + LEASE_MARGIN },
       rest: runs.flatMap(({ place, jobId, executionId }) => [place + 1, jobId, executionId]),
     })) as [string[], string[]];
     return { lost, stops };
@@ -242,16 +230,12 @@ export class WorkerStore {
   /** Gives runs back to the front of their queues, uncounted; answers how many were still the worker's. */
   async giveBack(redis: Redis, runs: readonly RunRef[]): Promise<number> {
     return (await giveBack.run(redis, {
+      of: this.keys,
       keys: { all: this.keys.queues, parked: this.keys.parked },
       queues: this.#units,
       args: {
-        job_prefix: this.keys.jobPrefix,
-        ...this.#slots,
         worker: this.worker,
-        status_prefix: this.keys.statusPrefix,
         queue_names: this.queues.join(','),
-        errors_kept: ERRORS_KEPT,
-        error_bytes: ERROR_BYTES,
       },
       rest: runs.flatMap(({ place, jobId, executionId }) => [place + 1, jobId, executionId]),
     })) as number;
@@ -284,20 +268,13 @@ export class WorkerStore {
   /** Queues scheduled jobs whose time has come, and dependents of jobs that ended; answers which crons are due. */
   async queueDue(redis: Redis): Promise<Due> {
     const [more, now, crons] = (await queueDue.run(redis, {
+      of: this.keys,
       keys: { all: this.keys.queues, releasing: this.keys.releasing },
       queues: this.#units,
       args: {
-        job_prefix: this.keys.jobPrefix,
-        results_prefix: this.keys.resultsPrefix,
-        list_prefix: this.keys.listPrefix,
-        deferred_prefix: this.keys.deferredPrefix,
-        release_most: RELEASE_BATCH,
-        status_prefix: this.keys.statusPrefix,
         queue_names: this.queues.join(','),
         most: DUE_BATCH,
         patience: DUE_PATIENCE,
-        errors_kept: ERRORS_KEPT,
-        error_bytes: ERROR_BYTES,
         cron_most: CRON_BATCH,
       },
     })) as [number, string, [number, string, string, string][]];
@@ -312,6 +289,7 @@ export class WorkerStore {
   async sweep(redis: Redis, queue: number, goOn: boolean): Promise<Swept> {
     const unit = this.#unit(queue);
     const [held, more, recovered, abandoned, claims] = (await sweep.run(redis, {
+      of: this.keys,
       keys: {
         all: this.keys.queues,
         workers: this.keys.workers,
@@ -321,18 +299,8 @@ export class WorkerStore {
       },
       queues: [unit],
       args: {
-        job_prefix: this.keys.jobPrefix,
-        results_prefix: this.keys.resultsPrefix,
         patience: DUE_PATIENCE,
-        group_prefix: this.keys.groupPrefix,
-        ...this.#slots,
-        started_prefix: this.keys.startedPrefix,
         look_again: (SWEEP_MS * 0.8) / 1000,
-        release_most: RELEASE_BATCH,
-        status_prefix: this.keys.statusPrefix,
-        deferred_prefix: this.keys.deferredPrefix,
-        worker_prefix: this.keys.workerPrefix,
-        executions_prefix: this.keys.executionsPrefix,
         claims_suffix: this.keys.claimsSuffix(unit.name),
         queue_name: unit.name,
         sweeper: this.worker,
@@ -341,11 +309,8 @@ export class WorkerStore {
         margin: LEASE_MARGIN,
         silent_ms: WORKER_TTL_MARGIN * 1000,
         max_recoveries: this.#maxRecoveries,
-        failure_ttl: FAILURE_TTL,
         most: SWEEP_BATCH,
         offset: Math.random().toFixed(6),
-        errors_kept: ERRORS_KEPT,
-        error_bytes: ERROR_BYTES,
       },
     })) as [number, number, string[], string[], number];
     return { held: held === 1, more: more === 1, recovered, abandoned, claims };

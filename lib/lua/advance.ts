@@ -1,9 +1,10 @@
 /** The worker's one busy call: hands in the outcomes of runs that ended, and takes as many jobs as slots are free. */
 import { Script } from '../script.ts';
+import type { Constant } from '../constants.ts';
 import { jobs } from './advance/jobs.ts';
 import { outcomes } from './advance/outcomes.ts';
 import { fill, release, releaseSome } from './dependents.ts';
-import { parking, SLOT_ARGUMENTS, slots, type SlotArgument } from './slots.ts';
+import { parking, SLOT_CONSTANTS, slots } from './slots.ts';
 import { announce, clock, keep, queueAgain, queueNames, retry, seconds } from './parts.ts';
 
 /**
@@ -34,14 +35,6 @@ import { announce, clock, keep, queueAgain, queueNames, retry, seconds } from '.
 export const advance: Script<
   'suspended' | 'all' | 'releasing' | 'parked',
   'list' | 'started' | 'finished' | 'failed' | 'scheduled' | 'claims' | 'limits' | 'starts' | 'taken',
-  | 'job_prefix'
-  | 'results_prefix'
-  | 'deferred_prefix'
-  | 'group_prefix'
-  | 'unique_prefix'
-  | 'errors_kept'
-  | 'error_bytes'
-  | 'status_prefix'
   | 'queue_names'
   | 'worker'
   | 'run_prefix'
@@ -52,16 +45,16 @@ export const advance: Script<
   | 'claims'
   | 'probation'
   | 'single'
+  | 'aside'
   | 'few_channels'
-  | 'release_most'
-  | SlotArgument
   | 'rates'
-  | 'weights'
+  | 'weights',
+  Constant
 > = new Script({
   name: 'advance',
   keys: ['suspended', 'all', 'releasing', 'parked'],
   queueKeys: ['list', 'started', 'finished', 'failed', 'scheduled', 'claims', 'limits', 'starts', 'taken'],
-  args: [
+  constants: [
     'job_prefix',
     'results_prefix',
     'deferred_prefix',
@@ -70,6 +63,10 @@ export const advance: Script<
     'errors_kept',
     'error_bytes',
     'status_prefix',
+    'release_most',
+    ...SLOT_CONSTANTS,
+  ],
+  args: [
     'queue_names',
     'worker',
     'run_prefix',
@@ -80,15 +77,15 @@ export const advance: Script<
     'claims',
     'probation',
     'single',
+    'aside',
     'few_channels',
-    'release_most',
-    ...SLOT_ARGUMENTS,
     'rates',
     'weights',
   ],
   parts: [queueNames, clock, keep],
   allowOom: true,
   body: `
+if aside == '1' then slots_prefix = '' end
 -- one look at all channels, where they are few, spares two for each job when nobody listens
 local somebody
 local function heard()

@@ -1,7 +1,8 @@
 /** Takes a job that has not ended out of its queue for good, or fences off its run. */
 import { Script } from '../script.ts';
+import type { Constant } from '../constants.ts';
 import { letGo } from './dependents.ts';
-import { SLOT_ARGUMENTS, slots, type SlotArgument } from './slots.ts';
+import { SLOT_CONSTANTS, slots } from './slots.ts';
 import { announce, clock, keep, seconds, sound } from './parts.ts';
 
 /**
@@ -13,12 +14,14 @@ import { announce, clock, keep, seconds, sound } from './parts.ts';
 export const cancel: Script<
   'job' | 'dependencies' | 'releasing' | 'all' | 'parked',
   'list' | 'started' | 'deferred' | 'scheduled' | 'canceled',
-  'id' | 'job_prefix' | 'queue_name' | 'status_prefix' | 'failure_ttl' | 'release' | SlotArgument
+  'id' | 'queue_name' | 'release',
+  Constant
 > = new Script({
   name: 'cancel',
   keys: ['job', 'dependencies', 'releasing', 'all', 'parked'],
   queueKeys: ['list', 'started', 'deferred', 'scheduled', 'canceled'],
-  args: ['id', 'job_prefix', 'queue_name', 'status_prefix', 'failure_ttl', 'release', ...SLOT_ARGUMENTS],
+  constants: ['job_prefix', 'status_prefix', 'failure_ttl', ...SLOT_CONSTANTS],
+  args: ['id', 'queue_name', 'release'],
   parts: [clock, announce, seconds, keep, sound, letGo, slots],
   allowOom: true,
   body: `

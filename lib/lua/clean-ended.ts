@@ -1,5 +1,6 @@
 /** Deletes jobs that have ended, by status and age: those of a page of ids to which both apply. */
 import { Script } from '../script.ts';
+import type { Constant } from '../constants.ts';
 import { letGo } from './dependents.ts';
 import { sound } from './parts.ts';
 
@@ -10,12 +11,14 @@ import { sound } from './parts.ts';
 export const cleanEnded: Script<
   'releasing',
   'list' | 'finished' | 'failed' | 'canceled',
-  'job_prefix' | 'results_prefix' | 'group_prefix' | 'queue_name' | 'statuses' | 'before' | 'dry'
+  'queue_name' | 'statuses' | 'before' | 'dry',
+  Constant
 > = new Script({
   name: 'clean_ended',
   keys: ['releasing'],
   queueKeys: ['list', 'finished', 'failed', 'canceled'],
-  args: ['job_prefix', 'results_prefix', 'group_prefix', 'queue_name', 'statuses', 'before', 'dry'],
+  constants: ['job_prefix', 'results_prefix', 'group_prefix'],
+  args: ['queue_name', 'statuses', 'before', 'dry'],
   parts: [sound, letGo],
   allowOom: true,
   body: `

@@ -1,5 +1,6 @@
 /** Deletes jobs that nothing leads to: no list, registry, claim or other job names them, and nobody changed them since a look. */
 import { Script } from '../script.ts';
+import type { Constant } from '../constants.ts';
 import { letGo } from './dependents.ts';
 
 /** The fields that a look at a job reads: joined with `|`, they say whether anybody changed it since. */
@@ -29,15 +30,8 @@ export const cleanOrphans: Script<
   | 'deferred'
   | 'scheduled'
   | 'claimants',
-  | 'job_prefix'
-  | 'results_prefix'
-  | 'executions_prefix'
-  | 'group_prefix'
-  | 'parked_prefix'
-  | 'worker_prefix'
-  | 'claims_infix'
-  | 'list_prefix'
-  | 'dry'
+  'claims_infix' | 'dry',
+  Constant
 > = new Script({
   name: 'clean_orphans',
   keys: ['releasing'],
@@ -52,17 +46,16 @@ export const cleanOrphans: Script<
     'scheduled',
     'claimants',
   ],
-  args: [
+  constants: [
     'job_prefix',
     'results_prefix',
     'executions_prefix',
     'group_prefix',
     'parked_prefix',
     'worker_prefix',
-    'claims_infix',
     'list_prefix',
-    'dry',
   ],
+  args: ['claims_infix', 'dry'],
   parts: [letGo],
   allowOom: true,
   body: `

@@ -1,7 +1,8 @@
 /** Removes a job and all that is kept about it, whatever it is doing; a run of it is fenced off. */
 import { Script } from '../script.ts';
+import type { Constant } from '../constants.ts';
 import { letGo } from './dependents.ts';
-import { SLOT_ARGUMENTS, slots, type SlotArgument } from './slots.ts';
+import { SLOT_CONSTANTS, slots } from './slots.ts';
 import { sound } from './parts.ts';
 
 /**
@@ -11,12 +12,14 @@ import { sound } from './parts.ts';
 export const deleteJob: Script<
   'job' | 'results' | 'dependencies' | 'releasing' | 'all' | 'parked',
   'list' | 'started' | 'finished' | 'failed' | 'canceled' | 'deferred' | 'scheduled',
-  'id' | 'job_prefix' | 'queue_name' | 'group_prefix' | 'only_ended' | SlotArgument
+  'id' | 'queue_name' | 'only_ended',
+  Constant
 > = new Script({
   name: 'delete',
   keys: ['job', 'results', 'dependencies', 'releasing', 'all', 'parked'],
   queueKeys: ['list', 'started', 'finished', 'failed', 'canceled', 'deferred', 'scheduled'],
-  args: ['id', 'job_prefix', 'queue_name', 'group_prefix', 'only_ended', ...SLOT_ARGUMENTS],
+  constants: ['job_prefix', 'group_prefix', ...SLOT_CONSTANTS],
+  args: ['id', 'queue_name', 'only_ended'],
   parts: [sound, letGo, slots],
   allowOom: true,
   body: `

@@ -1,15 +1,17 @@
 /** Takes ids without a job out of one list or registry of a queue. */
 import { Script } from '../script.ts';
+import type { Constant } from '../constants.ts';
 import { clock } from './parts.ts';
 
 /**
  * `kind` is `list`, `started` or `registry`: of the started one only runs are looked at whose worker was not heard of for longer
  * than their score allows. `dry` is 1 to look only. Rest: members. Reply: those that were taken out, or would be.
  */
-export const dropIds: Script<'place', never, 'job_prefix' | 'kind' | 'dry'> = new Script({
+export const dropIds: Script<'place', never, 'kind' | 'dry', Constant> = new Script({
   name: 'drop_ids',
   keys: ['place'],
-  args: ['job_prefix', 'kind', 'dry'],
+  constants: ['job_prefix'],
+  args: ['kind', 'dry'],
   parts: [clock],
   allowOom: true,
   body: `

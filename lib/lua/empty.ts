@@ -1,17 +1,15 @@
 /** Removes waiting jobs from the left of a queue, and those of it that wait aside, a bounded number a call. */
 import { Script } from '../script.ts';
+import type { Constant } from '../constants.ts';
 import { letGo } from './dependents.ts';
 
 /** Reply: `[ids taken off, jobs deleted]`. A job that is not waiting any more keeps its hash. */
-export const empty: Script<
-  'releasing' | 'parked',
-  'list' | 'parked',
-  'job_prefix' | 'group_prefix' | 'parked_prefix' | 'most'
-> = new Script({
+export const empty: Script<'releasing' | 'parked', 'list' | 'parked', 'most', Constant> = new Script({
   name: 'empty',
   keys: ['releasing', 'parked'],
   queueKeys: ['list', 'parked'],
-  args: ['job_prefix', 'group_prefix', 'parked_prefix', 'most'],
+  constants: ['job_prefix', 'group_prefix', 'parked_prefix'],
+  args: ['most'],
   parts: [letGo],
   allowOom: true,
   body: `

@@ -1,5 +1,6 @@
 /** Adds jobs to one queue, each once however often the call is repeated. */
 import { Script } from '../script.ts';
+import type { Constant } from '../constants.ts';
 import { fill } from './dependents.ts';
 import { uniqueCalls } from './enqueue/unique.ts';
 import { announce, clock, keep, seconds } from './parts.ts';
@@ -23,34 +24,22 @@ import { announce, clock, keep, seconds } from './parts.ts';
 export const enqueue: Script<
   'all' | 'groups' | 'releasing',
   'list' | 'finished' | 'failed' | 'canceled' | 'deferred' | 'scheduled',
-  | 'job_prefix'
-  | 'results_prefix'
-  | 'group_prefix'
-  | 'status_prefix'
-  | 'unique_prefix'
-  | 'queue_name'
-  | 'listed'
-  | 'together'
-  | 'again'
-  | 'failure_ttl'
-  | 'unique_ttl'
+  'queue_name' | 'listed' | 'together' | 'again',
+  Constant
 > = new Script({
   name: 'enqueue',
   keys: ['all', 'groups', 'releasing'],
   queueKeys: ['list', 'finished', 'failed', 'canceled', 'deferred', 'scheduled'],
-  args: [
+  constants: [
     'job_prefix',
     'results_prefix',
     'group_prefix',
     'status_prefix',
     'unique_prefix',
-    'queue_name',
-    'listed',
-    'together',
-    'again',
     'failure_ttl',
     'unique_ttl',
   ],
+  args: ['queue_name', 'listed', 'together', 'again'],
   parts: [clock],
   body: `
 local q = queue(1)

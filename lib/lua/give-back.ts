@@ -1,29 +1,20 @@
 /** Gives runs back to the front of their queues, uncounted: at a shutdown, and after a reply that was lost. */
 import { Script } from '../script.ts';
-import { SLOT_ARGUMENTS, slots, type SlotArgument } from './slots.ts';
+import type { Constant } from '../constants.ts';
+import { SLOT_CONSTANTS, slots } from './slots.ts';
 import { announce, clock, queueAgain, queueNames, seconds } from './parts.ts';
 
 /** Rest, for each run: queue (from 1), job id, execution id; the first of them ends up in front. Reply: how many were given back. */
-export const giveBack: Script<
-  'all' | 'parked',
-  'list' | 'started',
-  'job_prefix' | SlotArgument | 'worker' | 'status_prefix' | 'queue_names' | 'errors_kept' | 'error_bytes'
-> = new Script({
-  name: 'give_back',
-  keys: ['all', 'parked'],
-  queueKeys: ['list', 'started'],
-  args: [
-    'job_prefix',
-    ...SLOT_ARGUMENTS,
-    'worker',
-    'status_prefix',
-    'queue_names',
-    'errors_kept',
-    'error_bytes',
-  ],
-  parts: [queueNames, clock, announce, seconds, queueAgain, slots],
-  allowOom: true,
-  body: `
+export const giveBack: Script<'all' | 'parked', 'list' | 'started', 'worker' | 'queue_names', Constant> =
+  new Script({
+    name: 'give_back',
+    keys: ['all', 'parked'],
+    queueKeys: ['list', 'started'],
+    constants: ['job_prefix', 'status_prefix', 'errors_kept', 'error_bytes', ...SLOT_CONSTANTS],
+    args: ['worker', 'queue_names'],
+    parts: [queueNames, clock, announce, seconds, queueAgain, slots],
+    allowOom: true,
+    body: `
 local given = 0
 for at = #ARGV - 2, rest, -3 do
   local i, id, run = tonumber(ARGV[at]), ARGV[at + 1], ARGV[at + 2]
@@ -49,4 +40,4 @@ for at = #ARGV - 2, rest, -3 do
 end
 publish_all()
 return given`,
-});
+  });

@@ -1,5 +1,6 @@
 /** Queues the scheduled jobs whose time has come, unless a Python scheduler does, and dependents that were too many at once; says which crons are due. */
 import { Script } from '../script.ts';
+import type { Constant } from '../constants.ts';
 import { fill, release, releaseSome } from './dependents.ts';
 import { announce, clock, queueAgain, queueNames, seconds } from './parts.ts';
 
@@ -11,36 +12,23 @@ import { announce, clock, queueAgain, queueNames, seconds } from './parts.ts';
 export const queueDue: Script<
   'all' | 'releasing',
   'list' | 'scheduled' | 'schedulerLock' | 'crons' | 'cronTicks',
-  | 'job_prefix'
-  | 'results_prefix'
-  | 'list_prefix'
-  | 'deferred_prefix'
-  | 'status_prefix'
-  | 'queue_names'
-  | 'most'
-  | 'patience'
-  | 'errors_kept'
-  | 'error_bytes'
-  | 'release_most'
-  | 'cron_most'
+  'queue_names' | 'most' | 'patience' | 'cron_most',
+  Constant
 > = new Script({
   name: 'queue_due',
   keys: ['all', 'releasing'],
   queueKeys: ['list', 'scheduled', 'schedulerLock', 'crons', 'cronTicks'],
-  args: [
+  constants: [
     'job_prefix',
     'results_prefix',
     'list_prefix',
     'deferred_prefix',
     'status_prefix',
-    'queue_names',
-    'most',
-    'patience',
     'errors_kept',
     'error_bytes',
     'release_most',
-    'cron_most',
   ],
+  args: ['queue_names', 'most', 'patience', 'cron_most'],
   parts: [queueNames, clock, announce, seconds, queueAgain],
   allowOom: true,
   body: `

@@ -1,5 +1,6 @@
 /** Reads how jobs stand, and what came of those that ended: by us in the hash, by Python in the result stream. */
 import { Script } from '../script.ts';
+import type { Constant } from '../constants.ts';
 
 /**
  * Rest: ids. Reply, for each: `[status, queue, result, error, stream entry, root, its status]`, with false for what there
@@ -8,10 +9,10 @@ import { Script } from '../script.ts';
  * one of them that is `deferred` itself: what keeps that one keeps the job. A job that was canceled so that nobody waits for it any
  * more keeps none, though a worker has not let them go yet.
  */
-export const readState: Script<'releasing', never, 'job_prefix' | 'results_prefix'> = new Script({
+export const readState: Script<'releasing', never, never, Constant> = new Script({
   name: 'read_state',
   keys: ['releasing'],
-  args: ['job_prefix', 'results_prefix'],
+  constants: ['job_prefix', 'results_prefix'],
   readsOnly: true,
   body: `
 local function blocks(id, status, allows)

@@ -1,12 +1,13 @@
 /** Reads how a queue's backlog stands, and how it stood of late. */
 import { Script } from '../script.ts';
+import type { Constant } from '../constants.ts';
 import { clock } from './parts.ts';
 
 /** Reply: `[now, length, jobs taken so far, enqueued_at of the oldest that waits, samples]`, the newest sample first. */
-export const readStats: Script<never, 'list' | 'taken' | 'samples', 'job_prefix'> = new Script({
+export const readStats: Script<never, 'list' | 'taken' | 'samples', never, Constant> = new Script({
   name: 'read_stats',
   queueKeys: ['list', 'taken', 'samples'],
-  args: ['job_prefix'],
+  constants: ['job_prefix'],
   parts: [clock],
   readsOnly: true,
   body: `

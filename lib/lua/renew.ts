@@ -1,15 +1,17 @@
 /** Renews the leases of runs, and says which of them are no longer the worker's. */
 import { Script } from '../script.ts';
+import type { Constant } from '../constants.ts';
 import { clock } from './parts.ts';
 
 /**
  * Rest, for each run: queue (from 1), job id, execution id. Reply: `[lost, stops]`: the execution ids that are lost, and those
  * that are asked to stop.
  */
-export const renew: Script<never, 'started', 'job_prefix' | 'worker' | 'lease'> = new Script({
+export const renew: Script<never, 'started', 'worker' | 'lease', Constant> = new Script({
   name: 'renew',
   queueKeys: ['started'],
-  args: ['job_prefix', 'worker', 'lease'],
+  constants: ['job_prefix'],
+  args: ['worker', 'lease'],
   parts: [clock],
   allowOom: true,
   body: `

@@ -1,14 +1,16 @@
 /** Asks the worker of a run to end it: by a message, and by a mark that it finds with its next renewal. */
 import { Script } from '../script.ts';
+import type { Constant } from '../constants.ts';
 
 /**
  * Reply: `[was, worker, heard, marked]`: the status, or `gone`; how many listened; 1 where the run is one of ours, whose
  * worker, or the janitor after it, finds the mark if nobody listened.
  */
-export const requestStop: Script<'job', never, 'id' | 'started_prefix' | 'command_prefix'> = new Script({
+export const requestStop: Script<'job', never, 'id', Constant> = new Script({
   name: 'request_stop',
   keys: ['job'],
-  args: ['id', 'started_prefix', 'command_prefix'],
+  constants: ['started_prefix', 'command_prefix'],
+  args: ['id'],
   allowOom: true,
   body: `
 local held = redis.call('HMGET', job, 'status', 'worker_name', 'execution_id', 'origin', 'stop_requested')

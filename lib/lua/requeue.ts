@@ -1,5 +1,6 @@
 /** Puts a job that has ended, well or not, back on its queue. */
 import { Script } from '../script.ts';
+import type { Constant } from '../constants.ts';
 import { announce, clock, queueAgain, seconds, sound } from './parts.ts';
 
 /**
@@ -9,28 +10,14 @@ import { announce, clock, queueAgain, seconds, sound } from './parts.ts';
 export const requeue: Script<
   'job' | 'all',
   'list' | 'finished' | 'failed' | 'canceled',
-  | 'id'
-  | 'queue_name'
-  | 'status_prefix'
-  | 'unique_prefix'
-  | 'unique_ttl'
-  | 'errors_kept'
-  | 'error_bytes'
-  | 'front'
+  'id' | 'queue_name' | 'front',
+  Constant
 > = new Script({
   name: 'requeue',
   keys: ['job', 'all'],
   queueKeys: ['list', 'finished', 'failed', 'canceled'],
-  args: [
-    'id',
-    'queue_name',
-    'status_prefix',
-    'unique_prefix',
-    'unique_ttl',
-    'errors_kept',
-    'error_bytes',
-    'front',
-  ],
+  constants: ['status_prefix', 'unique_prefix', 'unique_ttl', 'errors_kept', 'error_bytes'],
+  args: ['id', 'queue_name', 'front'],
   parts: [clock, announce, seconds, queueAgain, sound],
   body: `
 local q = queue(1)

@@ -1,5 +1,6 @@
 /** Writes a job's meta, unless the job is gone: a late write brings no hash back to life. */
 import { Script } from '../script.ts';
+import type { Constant } from '../constants.ts';
 import { clock, running } from './parts.ts';
 
 /**
@@ -9,11 +10,13 @@ import { clock, running } from './parts.ts';
 export const saveMeta: Script<
   'job',
   never,
-  'id' | 'queue_name' | 'worker' | 'run' | 'status_prefix' | 'meta' | 'published'
+  'id' | 'queue_name' | 'worker' | 'run' | 'meta' | 'published',
+  Constant
 > = new Script({
   name: 'save_meta',
   keys: ['job'],
-  args: ['id', 'queue_name', 'worker', 'run', 'status_prefix', 'meta', 'published'],
+  constants: ['status_prefix'],
+  args: ['id', 'queue_name', 'worker', 'run', 'meta', 'published'],
   parts: [clock, running],
   body: `
 if redis.call('EXISTS', job) == 0 then return 0 end

@@ -1,29 +1,19 @@
 /** Lua for jobs that share a few slots by a key: who takes one, who waits aside, and who comes next. */
-import type { Keys } from '../keys.ts';
+import type { Constant } from '../constants.ts';
 
-export type SlotArgument = 'list_prefix' | 'slots_prefix' | 'parked_prefix' | 'aside_prefix';
-/** The arguments that `slots` needs besides `job_prefix`. */
-export const SLOT_ARGUMENTS: readonly SlotArgument[] = [
+/** The constants that `slots` needs besides `job_prefix`. */
+export const SLOT_CONSTANTS: readonly Constant[] = [
   'list_prefix',
   'slots_prefix',
   'parked_prefix',
   'aside_prefix',
 ];
 
-export function slotArguments(keys: Keys): Readonly<Record<SlotArgument, string>> {
-  return {
-    list_prefix: keys.listPrefix,
-    slots_prefix: keys.slotsPrefix,
-    parked_prefix: keys.parkedPrefix,
-    aside_prefix: keys.asidePrefix,
-  };
-}
-
 /**
  * `free_slot(key, id, run)`: a run is over, so the next job that waits for a slot of the key comes back. `unpark(key, n)` puts up to
  * so many of them back to the front of their queues, in their order: they ask again there, so one too many does no harm. `leave(key, id, run,
- * queue_name)`: a job that has not ended is taken away, wherever it is. Needs the keys `all` and `parked`, the argument
- * `job_prefix`, and `SLOT_ARGUMENTS`.
+ * queue_name)`: a job that has not ended is taken away, wherever it is. Needs the keys `all` and `parked`, the constants
+ * `job_prefix` and `SLOT_CONSTANTS`.
  */
 export const slots = `
 local function unpark(key, n)

@@ -1,7 +1,8 @@
 /** The janitor's round on one queue: what dead workers held goes back, what has expired is forgotten. */
 import { Script } from '../script.ts';
+import type { Constant } from '../constants.ts';
 import { fill, release } from './dependents.ts';
-import { lookAtSlots, SLOT_ARGUMENTS, slots, type SlotArgument } from './slots.ts';
+import { lookAtSlots, SLOT_CONSTANTS, slots } from './slots.ts';
 import { announce, clock, keep, queueAgain, retry, seconds, sound } from './parts.ts';
 
 /**
@@ -36,12 +37,6 @@ export const sweep: Script<
   | 'taken'
   | 'samples'
   | 'workers',
-  | 'job_prefix'
-  | 'results_prefix'
-  | 'status_prefix'
-  | 'deferred_prefix'
-  | 'worker_prefix'
-  | 'executions_prefix'
   | 'claims_suffix'
   | 'queue_name'
   | 'sweeper'
@@ -49,17 +44,11 @@ export const sweep: Script<
   | 'margin'
   | 'silent_ms'
   | 'max_recoveries'
-  | 'failure_ttl'
   | 'most'
   | 'offset'
-  | 'errors_kept'
-  | 'error_bytes'
   | 'patience'
-  | 'release_most'
-  | 'group_prefix'
-  | SlotArgument
-  | 'started_prefix'
-  | 'look_again'
+  | 'look_again',
+  Constant
 > = new Script({
   name: 'sweep',
   keys: ['all', 'workers', 'releasing', 'parked', 'groups'],
@@ -79,13 +68,22 @@ export const sweep: Script<
     'samples',
     'workers',
   ],
-  args: [
+  constants: [
     'job_prefix',
     'results_prefix',
     'status_prefix',
     'deferred_prefix',
     'worker_prefix',
     'executions_prefix',
+    'failure_ttl',
+    'errors_kept',
+    'error_bytes',
+    'release_most',
+    'group_prefix',
+    'started_prefix',
+    ...SLOT_CONSTANTS,
+  ],
+  args: [
     'claims_suffix',
     'queue_name',
     'sweeper',
@@ -93,16 +91,9 @@ export const sweep: Script<
     'margin',
     'silent_ms',
     'max_recoveries',
-    'failure_ttl',
     'most',
     'offset',
-    'errors_kept',
-    'error_bytes',
     'patience',
-    'release_most',
-    'group_prefix',
-    ...SLOT_ARGUMENTS,
-    'started_prefix',
     'look_again',
   ],
   parts: [

@@ -1,0 +1,52 @@
+/** What is the same in every call of the scripts of one prefix, and so stands in their texts. */
+import { ERRORS_KEPT, ERROR_BYTES, FAILURE_TTL, RELEASE_BATCH, UNIQUE_TTL } from './defaults.ts';
+import type { Keys } from './keys.ts';
+
+export type Constant =
+  | 'job_prefix'
+  | 'list_prefix'
+  | 'started_prefix'
+  | 'deferred_prefix'
+  | 'results_prefix'
+  | 'executions_prefix'
+  | 'group_prefix'
+  | 'unique_prefix'
+  | 'slots_prefix'
+  | 'parked_prefix'
+  | 'aside_prefix'
+  | 'worker_prefix'
+  | 'status_prefix'
+  | 'command_prefix'
+  | 'errors_kept'
+  | 'error_bytes'
+  | 'failure_ttl'
+  | 'unique_ttl'
+  | 'release_most';
+
+const CONSTANTS: Readonly<Record<Constant, (keys: Keys) => string | number>> = {
+  job_prefix: keys => keys.jobPrefix,
+  list_prefix: keys => keys.listPrefix,
+  started_prefix: keys => keys.startedPrefix,
+  deferred_prefix: keys => keys.deferredPrefix,
+  results_prefix: keys => keys.resultsPrefix,
+  executions_prefix: keys => keys.executionsPrefix,
+  group_prefix: keys => keys.groupPrefix,
+  unique_prefix: keys => keys.uniquePrefix,
+  slots_prefix: keys => keys.slotsPrefix,
+  parked_prefix: keys => keys.parkedPrefix,
+  aside_prefix: keys => keys.asidePrefix,
+  worker_prefix: keys => keys.workerPrefix,
+  status_prefix: keys => keys.statusPrefix,
+  command_prefix: keys => keys.commandPrefix,
+  errors_kept: () => ERRORS_KEPT,
+  error_bytes: () => ERROR_BYTES,
+  failure_ttl: () => FAILURE_TTL,
+  unique_ttl: () => UNIQUE_TTL,
+  release_most: () => RELEASE_BATCH,
+};
+
+/** Lua that makes each a local of its name; all of them are strings there, as arguments are. */
+export function constantLines(names: readonly Constant[], keys: Keys): string[] {
+  // a prefix is of letters, digits and _ . -: nothing in it is to be escaped
+  return names.map(name => `local ${name} = '${CONSTANTS[name](keys)}'`);
+}
