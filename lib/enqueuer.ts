@@ -45,6 +45,7 @@ export class Enqueuer {
   async #putOne(fn: TaskFunction | string, prepared: Prepared): Promise<Job> {
     const { job } = prepared;
     if (!this.#isAsync) return this.#runNow(fn, prepared);
+    this.#store.feed.expect(this.#keys.name, job.id);
     let added: Enqueued;
     try {
       added = await this.#store.jobs.add(this.#keys, job);

@@ -183,7 +183,7 @@ export class Job<T = unknown> implements Reference {
     const deadline = performance.now() + seconds * 1000;
     // of a job that was on its queue a moment ago the next word is most likely a message: reading would come too early
     let early = !ENDED.has(this.#status) && performance.now() - this.#seenAt < NEW_MS;
-    using watch = this.#watch();
+    using watch = this.#watch(early);
     for (;;) {
       // nothing is said to a job that waits for one that failed: so it looks more often
       // and all at the same moments: jobs above several of them are looked at once
@@ -335,7 +335,10 @@ export class Job<T = unknown> implements Reference {
   }
 
   /** Messages about this job, one after the other; `undefined` says to look. */
-  #watch(): Watch {
-    return new Watch(tell => this.#store.feed.listen(this.origin, this.id, tell));
+  #watch(isNew: boolean = false): Watch {
+    const { feed } = this.#store;
+    return new Watch(tell =>
+      isNew ? feed.listenToNew(this.origin, this.id, tell) : feed.listen(this.origin, this.id, tell),
+    );
   }
 }

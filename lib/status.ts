@@ -8,6 +8,8 @@ import { isObject, type JobStatus } from './record.ts';
 /** Milliseconds until channels that nobody listens to any more are left, and the most that are kept till then. */
 const DROP_MS = 200;
 const DROP_MOST = 16;
+/** Milliseconds in which somebody has to wait for a job whose channel was subscribed to ahead. */
+const EXPECTED_MS = 1_000;
 
 /** What a transition publishes on `rq:status:<queue>:<job id>`. */
 export interface StatusMessage {
@@ -27,6 +29,12 @@ export interface StatusMessage {
 /** Is called with each message, and with `undefined` when messages may have been missed. */
 export type StatusListener = (message: StatusMessage | undefined) => void;
 
+interface Expected {
+  readonly messages: readonly (StatusMessage | undefined)[];
+  readonly leave: () => void;
+  readonly timer: NodeJS.Timeout;
+}
+
 /**
  * Messages get lost: while the connection is down, before a subscription is confirmed, and Python's workers and expiry
  * publish none. So a listener must read the state itself after it subscribed, whenever it is called with `undefined`,
@@ -41,10 +49,46 @@ export class StatusFeed {
   #restoring = false;
   #dropping: string[] = [];
   #dropTimer: NodeJS.Timeout | undefined;
+  /** Whether the last job that could be expected was waited for at once: so the next one will be. */
+  #expects = false;
+  /** What came on channels that nobody has listened to yet. */
+  readonly #expected: Map<string, Expected> = new Map();
 
   constructor(source: Link, keys: Keys) {
     this.#source = source;
     this.#keys = keys;
+  }
+
+  /**
+   * A job is about to be enqueued. Where the one before was waited for at once, its channel is subscribed to with the enqueue:
+   * after it, a quick worker's messages would have come and gone one time in twenty.
+   */
+  expect(queue: string, id: string): void {
+    if (!this.#expects || this.#link?.usable !== true) return;
+    this.#expects = false;
+    const messages: (StatusMessage | undefined)[] = [];
+    const leave = this.listen(queue, id, message => messages.push(message));
+    const channel = this.#keys.statusChannel(queue, id);
+    const timer = setTimeout(() => {
+      this.#expected.delete(channel);
+      leave();
+    }, EXPECTED_MS).unref();
+    this.#expected.set(channel, { messages, leave, timer });
+  }
+
+  /** As `listen`, for who waits for a job that is new; what has come since it was expected is told at once. */
+  listenToNew(queue: string, id: string, listener: StatusListener): () => void {
+    this.#expects = true;
+    const channel = this.#keys.statusChannel(queue, id);
+    const expected = this.#expected.get(channel);
+    const listeners = this.#listeners.get(channel);
+    if (expected === undefined || listeners === undefined) return this.listen(queue, id, listener);
+    this.#expected.delete(channel);
+    clearTimeout(expected.timer);
+    listeners.add(listener);
+    expected.leave();
+    for (const message of expected.messages) listener(message);
+    return this.#leaver(channel, listeners, listener);
   }
 
   /** Listens to one job. The listener is called with `undefined` once the subscription stands. */
@@ -53,6 +97,10 @@ export class StatusFeed {
     const listeners = this.#listeners.get(channel) ?? new Set();
     this.#listeners.set(channel, listeners.add(listener));
     void this.#subscribe([channel]).catch(() => this.#restore());
+    return this.#leaver(channel, listeners, listener);
+  }
+
+  #leaver(channel: string, listeners: Set<StatusListener>, listener: StatusListener): () => void {
     return () => {
       listeners.delete(listener);
       if (listeners.size > 0 || this.#listeners.get(channel) !== listeners) return;
@@ -64,6 +112,7 @@ export class StatusFeed {
   close(): void {
     this.#closed = true;
     clearTimeout(this.#dropTimer);
+    for (const { timer } of this.#expected.values()) clearTimeout(timer);
     // who waits looks for itself, and learns that the connection is closed
     for (const channel of this.#listeners.keys()) this.#tell(channel, undefined);
     this.#listeners.clear();

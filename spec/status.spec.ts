@@ -1,6 +1,7 @@
 /** Status messages: what is published, and `job.statuses()`. */
 import { describe, expect, it, vi } from 'vitest';
 import type { Job } from '../lib/job.ts';
+import { Queue } from '../lib/queue.ts';
 import type { StatusMessage } from '../lib/status.ts';
 import { useQueue, useRedis, workOff } from './support/in-process.ts';
 
@@ -126,5 +127,53 @@ describe('What is published', () => {
     const info = await redis.client.info('commandstats');
     expect(info).toContain('cmdstat_evalsha');
     expect(info).not.toContain('cmdstat_publish');
+  });
+});
+
+describe('the channel of a job that will be waited for', () => {
+  const channels = async (): Promise<string[]> =>
+    ((await redis.client.call('PUBSUB', 'CHANNELS', 'rq:status:*')) as string[]).toSorted();
+  const soon = { timeout: 5000, interval: 10 };
+  const channelOf = (job: Job): string => `rq:status:default:${job.id}`;
+
+  it('is subscribed to with the enqueue, where the job before was waited for at once', async () => {
+    await using producer = new Queue('default', { connection: redis.url });
+    const first = await producer.enqueue('sum', [[1]]);
+    expect(await channels()).not.toContain(channelOf(first));
+    const waited = first.wait({ timeout: 5 });
+    await work();
+    expect(await waited).toBe(1);
+    const second = await producer.enqueue('sum', [[2]]);
+    await expect.poll(channels, soon).toContain(channelOf(second));
+    // and what comes there before it is waited for is not lost
+    await work();
+    await redis.client.hset(`rq:job:${second.id}`, 'result', '"read"');
+    expect(await second.wait({ timeout: 5 })).toBe(2);
+  });
+
+  it('is left after a second where nobody waits, and none is subscribed to for the next job', async () => {
+    await using producer = new Queue('default', { connection: redis.url });
+    const first = await producer.enqueue('sum', [[1]]);
+    const waited = first.wait({ timeout: 5 });
+    await work();
+    await waited;
+    const [second, third] = [await producer.enqueue('f'), await producer.enqueue('f')];
+    await expect.poll(channels, soon).toContain(channelOf(second));
+    expect(await channels()).not.toContain(channelOf(third));
+    await expect.poll(channels, soon).not.toContain(channelOf(second));
+  });
+
+  it('is shared by all who wait for the job, and by who follows its status', async () => {
+    await using producer = new Queue('default', { connection: redis.url });
+    const first = await producer.enqueue('sum', [[1]]);
+    const waited = first.wait({ timeout: 5 });
+    await work();
+    await waited;
+    const second = await producer.enqueue('sum', [[2]]);
+    await expect.poll(channels, soon).toContain(channelOf(second));
+    const both = Promise.all([second.wait({ timeout: 5 }), second.wait({ timeout: 5 })]);
+    const followed = statuses(await all(second, work));
+    expect([followed[0], followed.at(-1)]).toEqual(['queued', 'finished']);
+    expect(await both).toEqual([2, 2]);
   });
 });
