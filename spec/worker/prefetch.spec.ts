@@ -34,6 +34,8 @@ async function ahead(
   const worker = makeWorker({ long, short }, { prefetch: count, ...options }, 'default');
   const working = worker.work();
   await expect.poll(started, soon).toBe(count + 1);
+  // Redis knows before the worker does; and what a stop finds on its way to the worker has not begun either
+  await expect.poll(() => release.length, soon).toBe(1);
   return { worker, first, jobs, working };
 }
 
