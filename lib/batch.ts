@@ -3,10 +3,11 @@
 /** Sends a batch; gives one answer an item, in their order, an `Error` for an item that failed. */
 export type Send<Item, Answer> = (items: readonly Item[]) => Promise<readonly (Answer | Error)[]>;
 
-interface Waiting<Item, Answer> {
-  readonly item: Item;
-  readonly resolve: (answer: Answer) => void;
-  readonly reject: (error: unknown) => void;
+/** What goes out together, and what comes of it: every caller takes its own from the one promise. */
+interface Part<Item, Answer> {
+  readonly items: Item[];
+  readonly answers: Promise<readonly (Answer | Error)[]>;
+  readonly send: () => void;
 }
 
 /** How heavy a batch may get, and what an item weighs. */
@@ -24,9 +25,8 @@ export class Batch<Item, Answer> {
   readonly #send: Send<Item, Answer>;
   readonly #weight: Weight<Item> | undefined;
   readonly #soon: (flush: () => void) => void;
-  #waiting: Waiting<Item, Answer>[] = [];
+  #part: Part<Item, Answer> | undefined;
   #heavy = 0;
-  #scheduled = false;
 
   constructor(
     most: number,
@@ -40,41 +40,67 @@ export class Batch<Item, Answer> {
     this.#weight = weight;
   }
 
-  add(item: Item): Promise<Answer> {
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ item, resolve, reject });
-      this.#heavy += this.#weight?.of(item) ?? 0;
-      // at once, so that whoever gets it works on it while the next ones are made
-      if (this.#waiting.length >= this.#most || this.#heavy >= (this.#weight?.most ?? Infinity))
-        this.#flush();
-      else if (!this.#scheduled) {
-        this.#scheduled = true;
-        this.#soon(() => {
-          this.#scheduled = false;
-          this.#flush();
-        });
-      }
-    });
+  /** The item's answer. */
+  add(item: Item): Promise<Awaited<Answer>> {
+    const { items, answers } = this.#push(item);
+    const at = items.length - 1;
+    return answers.then(all => settled(all[at] as Answer | Error));
   }
 
-  #flush(): void {
-    const part = this.#waiting;
-    if (part.length === 0) return;
-    this.#waiting = [];
-    this.#heavy = 0;
-    void this.#deliver(part);
-  }
-
-  async #deliver(part: readonly Waiting<Item, Answer>[]): Promise<void> {
-    try {
-      const answers = await this.#send(part.map(({ item }) => item));
-      part.forEach(({ resolve, reject }, i) => {
-        const answer = answers[i];
-        if (answer instanceof Error) reject(answer);
-        else resolve(answer as Answer);
-      });
-    } catch (error) {
-      for (const { reject } of part) reject(error);
+  /** The answers of several items, or the first of their errors. */
+  async addAll(items: readonly Item[]): Promise<Awaited<Answer>[]> {
+    const answers: Promise<Awaited<Answer>[]>[] = [];
+    for (let i = 0; i < items.length;) {
+      const part = this.#push(items[i++] as Item);
+      const first = part.items.length - 1;
+      while (part === this.#part && i < items.length) this.#push(items[i++] as Item);
+      const end = part.items.length;
+      // as each part comes, since an answer may be a promise that nobody else looks after
+      answers.push(part.answers.then(all => allSettled(all.slice(first, end))));
     }
+    return (await Promise.all(answers)).flat();
   }
+
+  #push(item: Item): Part<Item, Answer> {
+    const part = (this.#part ??= this.#open());
+    part.items.push(item);
+    this.#heavy += this.#weight?.of(item) ?? 0;
+    // at once, so that whoever gets it works on it while the next ones are made
+    if (part.items.length >= this.#most || this.#heavy >= (this.#weight?.most ?? Infinity)) this.#flush(part);
+    return part;
+  }
+
+  #open(): Part<Item, Answer> {
+    const items: Item[] = [];
+    let send = (): void => {};
+    const answers = new Promise<readonly (Answer | Error)[]>((resolve, reject) => {
+      const sent = async (): Promise<readonly (Answer | Error)[]> => this.#send(items);
+      send = () => void sent().then(resolve, reject);
+    });
+    const part = { items, answers, send };
+    this.#soon(() => this.#flush(part));
+    return part;
+  }
+
+  #flush(part: Part<Item, Answer>): void {
+    // full before its time had come
+    if (this.#part !== part) return;
+    this.#part = undefined;
+    this.#heavy = 0;
+    part.send();
+  }
+}
+
+function settled<Answer>(answer: Answer | Error): Awaited<Answer> | PromiseLike<Awaited<Answer>> {
+  if (answer instanceof Error) throw answer;
+  return answer as Awaited<Answer> | PromiseLike<Awaited<Answer>>;
+}
+
+/** Promises among the answers are waited for. */
+function allSettled<Answer>(
+  answers: readonly (Answer | Error)[],
+): Awaited<Answer>[] | Promise<Awaited<Answer>[]> {
+  if (answers.some(answer => answer instanceof Error || answer instanceof Promise))
+    return Promise.all(answers.map(async answer => settled(answer)));
+  return answers as Awaited<Answer>[];
 }

@@ -5,6 +5,7 @@ import {
   DependencyCycleError,
   DependencyFailedError,
   DuplicateJobError,
+  OutcomeUnknownError,
   RedisRefusedError,
 } from './errors.ts';
 import type { Keys, QueueKeys } from './keys.ts';
@@ -37,14 +38,23 @@ export class EnqueueStore {
    * Adds one job; the calls of a tick share a round trip.
    * @throws {DuplicateJobError} {ConnectionError} {OutcomeUnknownError} {RedisRefusedError}
    */
-  async add(queue: QueueKeys, job: NewJob): Promise<Enqueued> {
+  add(queue: QueueKeys, job: NewJob): Promise<Enqueued> {
+    return this.#batch(queue).add(job);
+  }
+
+  /** The same for several, in their order; rejects as the first that could not be added. */
+  addAll(queue: QueueKeys, jobs: readonly NewJob[]): Promise<Enqueued[]> {
+    return this.#batch(queue).addAll(jobs);
+  }
+
+  #batch(queue: QueueKeys): Batch<NewJob, Promise<Enqueued> | Enqueued> {
     let batch = this.#enqueues.get(queue.name);
     if (batch === undefined) {
       const weight = { most: ENQUEUE_LENGTH, of: ({ data }: NewJob) => data.length };
       batch = new Batch(ENQUEUE_BATCH, jobs => this.#enqueueAll(queue, jobs), weight);
       this.#enqueues.set(queue.name, batch);
     }
-    return batch.add(job);
+    return batch;
   }
 
   /** Adds jobs in one step, whatever their number: all of them, or none. */
@@ -65,16 +75,28 @@ export class EnqueueStore {
 
   /** Adds one job to a list that is not its queue's own, so that no worker takes it. */
   async addAside(queue: QueueKeys, list: string, job: NewJob): Promise<Enqueued | undefined> {
-    return this.#enqueueAll({ ...queue, list }, [job]).then(([added]) => added);
+    const [added] = await this.#enqueueAll({ ...queue, list }, [job]);
+    if (added instanceof Error) throw added;
+    return added;
   }
 
-  async #enqueueAll(queue: QueueKeys, jobs: readonly NewJob[]): Promise<(Promise<Enqueued> | Enqueued)[]> {
-    const replies = await this.#sendJobs(queue, jobs, false);
-    return replies.map((reply, i) => this.#enqueued(queue, jobs[i] as NewJob, reply));
+  async #enqueueAll(
+    queue: QueueKeys,
+    jobs: readonly NewJob[],
+  ): Promise<(Promise<Enqueued> | Enqueued | Error)[]> {
+    try {
+      const replies = await this.#sendJobs(queue, jobs, false);
+      return replies.map((reply, i) => this.#enqueued(queue, jobs[i] as NewJob, reply));
+    } catch (error) {
+      // calls that shared a round trip share their error, but not their job
+      if (!(error instanceof OutcomeUnknownError)) throw error;
+      const { message, cause } = error;
+      return jobs.map(({ id }) => new OutcomeUnknownError(message, { cause, jobId: id }));
+    }
   }
 
   /** Replies of the script, one for each job. */
-  #sendJobs(queue: QueueKeys, jobs: readonly NewJob[], together: boolean): Promise<unknown[]> {
+  #sendJobs(queue: QueueKeys, jobs: readonly NewJob[], together: boolean): Promise<readonly unknown[]> {
     return this.#sender.send('enqueue', 'repeatable', async (redis, again) => {
       const replies = await enqueue.run(redis, {
         of: this.keys,
@@ -88,7 +110,8 @@ export class EnqueueStore {
         },
         rest: jobsInGroups(jobs),
       });
-      return replies as unknown[];
+      // a number where all were queued
+      return Array.isArray(replies) ? (replies as unknown[]) : Array<1>(jobs.length).fill(1);
     });
   }
 

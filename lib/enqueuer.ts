@@ -3,7 +3,6 @@ import { prepareCall } from './call.ts';
 import type { Link } from './connection.ts';
 import type { EnqueueOptions, QueueDefaults } from './enqueue-options.ts';
 import type { Enqueued } from './enqueue-store.ts';
-import { OutcomeUnknownError } from './errors.ts';
 import type { TaskFunction } from './functions.ts';
 import { Job } from './job.ts';
 import type { QueueKeys } from './keys.ts';
@@ -12,6 +11,7 @@ import type { NewJob } from './new-job.ts';
 import { quote } from './options.ts';
 import type { Prepared } from './prepare.ts';
 import { runNow } from './run-now.ts';
+import type { JobStatus } from './record.ts';
 import type { Store } from './store.ts';
 import { activeTracing } from './tracing.ts';
 import { isOfCall } from './unique.ts';
@@ -42,19 +42,24 @@ export class Enqueuer {
     return tracing.produce(this.#keys.name, [prepared], ([traced = prepared]) => this.#putOne(fn, traced));
   }
 
-  async #putOne(fn: TaskFunction | string, prepared: Prepared): Promise<Job> {
+  #putOne(fn: TaskFunction | string, prepared: Prepared): Promise<Job> {
     const { job } = prepared;
     if (!this.#isAsync) return this.#runNow(fn, prepared);
     this.#store.feed.expect(this.#keys.name, job.id);
-    let added: Enqueued;
-    try {
-      added = await this.#store.jobs.add(this.#keys, job);
-    } catch (error) {
-      // calls that shared a round trip share their error, but not their job
-      if (!(error instanceof OutcomeUnknownError)) throw error;
-      throw new OutcomeUnknownError(error.message, { cause: error.cause, jobId: job.id });
-    }
-    return this.#handle(job, added);
+    return this.#store.jobs.add(this.#keys, job).then(added => this.#handle(job, added));
+  }
+
+  /** Puts several jobs on the queue, in their order; one that is refused keeps no other from it. */
+  async putMany(
+    calls: readonly { readonly fn: TaskFunction | string; readonly it: Prepared }[],
+  ): Promise<Job[]> {
+    if (!this.#isAsync || activeTracing() !== undefined)
+      return Promise.all(calls.map(({ fn, it }) => this.put(fn, it)));
+    const jobs = calls.map(({ it }) => it.job);
+    const added = await this.#store.jobs.addAll(this.#keys, jobs);
+    if (added.every(status => typeof status === 'string'))
+      return jobs.map((job, i) => this.#newHandle(job, added[i] ?? 'queued'));
+    return this.#handles(jobs, added);
   }
 
   /** Puts all of them on the queue in one step, or none. */
@@ -71,14 +76,20 @@ export class Enqueuer {
   async #putAll(all: readonly Prepared[]): Promise<Job[]> {
     const jobs = all.map(({ job }) => job);
     const added = await this.#store.jobs.addTogether(this.#keys, jobs);
+    return this.#handles(jobs, added);
+  }
+
+  #handles(jobs: readonly NewJob[], added: readonly Enqueued[]): Promise<Job[]> {
     return Promise.all(jobs.map(async (job, i) => this.#handle(job, added[i] ?? 'queued')));
   }
 
   /** A handle on a new job, or on the one that is there instead. */
   #handle(job: NewJob, added: Enqueued): Promise<Job> | Job {
-    if (typeof added === 'string')
-      return new Job(this.#store, job.id, new LocalFields(this.#keys.name, job, added));
-    return this.#handleOn(added, job);
+    return typeof added === 'string' ? this.#newHandle(job, added) : this.#handleOn(added, job);
+  }
+
+  #newHandle(job: NewJob, status: JobStatus): Job {
+    return new Job(this.#store, job.id, new LocalFields(this.#keys.name, job, status));
   }
 
   async #handleOn({ id, status }: Exclude<Enqueued, string>, job: NewJob): Promise<Job> {

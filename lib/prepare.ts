@@ -1,6 +1,5 @@
 /** One call, made into the job that is stored for it. */
-import { randomFillSync, randomUUID } from 'node:crypto';
-import { v7 as uuid } from 'uuid';
+import { randomUUID } from 'node:crypto';
 import { callbackPlan } from './callback.ts';
 import { dependencyPlan } from './dependency.ts';
 import { storedDuration, storedTtl } from './duration.ts';
@@ -14,6 +13,7 @@ import {
 } from './enqueue-options.ts';
 import { functionName, type FunctionTable } from './functions.ts';
 import { describeCall, toJson, type Json } from './json.ts';
+import { newId } from './new-id.ts';
 import { plainJob, type NewJob } from './new-job.ts';
 import { quote } from './options.ts';
 import type { CallRecord } from './record.ts';
@@ -128,24 +128,4 @@ function withOptions(
     call: { functionName: name, args, kwargs },
     ...(callbacks === undefined ? {} : { callbacks: callbacks.functions }),
   };
-}
-
-// random bytes for 256 ids at a time: a call for each id would cost more than the rest of it
-const random = Buffer.alloc(16 * 256);
-let used = random.length;
-let lastMs = 0;
-let sequence = 0;
-
-/** A uuid v7: those of this process sort in the order in which they were made. */
-function newId(): string {
-  if (used === random.length) {
-    randomFillSync(random);
-    used = 0;
-  }
-  used += 16;
-  const bytes = random.subarray(used - 16, used);
-  const now = Date.now();
-  if (now > lastMs) [lastMs, sequence] = [now, bytes.readUInt32BE(0) >>> 1];
-  else sequence++;
-  return uuid({ random: bytes, msecs: lastMs, seq: sequence });
 }

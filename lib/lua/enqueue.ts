@@ -16,7 +16,7 @@ import { announce, clock, keep, seconds } from './parts.ts';
  * id, data, description, where the id is the caller's an enqueue id, where the call is unique what stands for it, and where it waits
  * the number of jobs whose results it takes, the number of jobs that it waits for, and their ids, the former first.
  *
- * Reply, for each job: 1 for queued, 2 for deferred, 3 for scheduled, also where an earlier sending of this call did it; or
+ * Reply: 1 where all of them were queued; else, for each job: 1 for queued, 2 for deferred, 3 for scheduled, also where an earlier sending of this call did it; or
  * a text: `duplicate:<status>`, `elsewhere:<queue>` (a job of this id has ended on another queue), `gone:<id>` (a job whose
  * result it takes), `cycle:<id>` (a job it waits for, which waits for it), `same:<id>:<status>` (the job of the same call
  * that keeps this one from being queued), or `error:<text>`.
@@ -48,6 +48,7 @@ local codes = { deferred = 2, scheduled = 3 }
 -- before the first write, as a script that fails half-way has done its first half. A list with jobs is listed already
 if redis.call('LLEN', q.list) == 0 then redis.call('SADD', all, listed) end
 local replies, back, front = {}, {}, {}
+local plain = true
 
 -- where a generated id exists, this very call was sent before: one look at all of them, as hardly any was
 local generated = {}
@@ -259,7 +260,9 @@ for pass = together == '1' and 1 or 2, 2 do
           if to_front then front[#front + 1] = id else back[#back + 1] = id end
         end
       end
-      replies[#replies + 1] = refusal or codes[status] or 1
+      local reply = refusal or codes[status] or 1
+      plain = plain and reply == 1
+      replies[#replies + 1] = reply
       at = first
     end
     if group ~= '' and writes and not flaw then redis.pcall('SADD', groups, group) end
@@ -269,5 +272,5 @@ end
 for first = 1, #back, 2000 do redis.call('RPUSH', q.list, unpack(back, first, math.min(first + 1999, #back))) end
 for first = 1, #front, 2000 do redis.call('LPUSH', q.list, unpack(front, first, math.min(first + 1999, #front))) end
 if calls then calls.publish() end
-return replies`,
+return plain and 1 or replies`,
 });

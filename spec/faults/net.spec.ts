@@ -152,7 +152,8 @@ describe('replies that come in parts', () => {
     let cuts = 0;
     for (const name of ['advance', 'enqueue', 'fetch']) {
       const most = proxy.longest.get(name) ?? 0;
-      expect(most).toBeGreaterThan(5);
+      // `:1` and its line end, of an enqueue
+      expect(most).toBeGreaterThan(3);
       const lengths = Array.from({ length: most }, (_, k) => k + 1);
       for (const k of ALL ? lengths : Array.from({ length: 6 }, () => c.pick(lengths))) {
         const cut = proxy.lose(name, k);
