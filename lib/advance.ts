@@ -50,7 +50,7 @@ export interface AdvanceReply {
 
 /** The script's reply, in its order. */
 export type AdvanceAnswer = readonly [
-  answers: number[],
+  answers: number[] | number,
   jobs: Buffer,
   dropped: [number, Buffer, Buffer][],
   more: number,
@@ -71,7 +71,10 @@ export function toReply(
   runPrefix: string,
 ): AdvanceReply {
   return {
-    answers: answers.map(answer => ANSWERS[answer] ?? 'wrong type'),
+    answers:
+      typeof answers === 'number'
+        ? Array<Answer>(answers).fill('accepted')
+        : answers.map(answer => ANSWERS[answer] ?? 'wrong type'),
     jobs: unpackJobs(jobs).map(({ queue, jobId, fields }, i) => ({
       place: queue - 1,
       jobId,

@@ -41,27 +41,51 @@ class Reader {
   }
 }
 
+/**
+ * The bit of a name in the set of those that a job has. Most of what is asked for is not there, and this says so in nearly
+ * every case, without a look at the names.
+ */
+function bitOf(length: number, first: number, last: number): number {
+  return 1 << (length * 3 + first + last * 5);
+}
+
 /** A job's fields within a reply; nothing is decoded that nobody asks for. */
 class PackedFields implements Fields {
   readonly #bytes: Buffer;
+  /** Where name and value of each field begin and end, for all jobs of the reply. */
+  readonly #spans: readonly number[];
   readonly #first: number;
-  readonly #count: number;
+  readonly #end: number;
+  readonly #bits: number;
 
-  constructor(bytes: Buffer, first: number, count: number) {
+  constructor(bytes: Buffer, spans: readonly number[], first: number, bits: number) {
     this.#bytes = bytes;
+    this.#spans = spans;
     this.#first = first;
-    this.#count = count;
+    this.#end = spans.length;
+    this.#bits = bits;
   }
 
   get(name: string): Buffer | undefined {
-    const reader = new Reader(this.#bytes, this.#first);
-    for (let i = 0; i < this.#count; i += 2) {
-      const begin = reader.skip();
-      const found = reader.at - begin === name.length && this.#stands(name, begin);
-      const value = reader.skip();
-      if (found) return this.#bytes.subarray(value, reader.at);
+    const at = this.#find(name);
+    return at < 0 ? undefined : this.#bytes.subarray(this.#spans[at], this.#spans[at + 1]);
+  }
+
+  text(name: string): string | undefined {
+    const at = this.#find(name);
+    return at < 0 ? undefined : this.#bytes.toString('utf8', this.#spans[at], this.#spans[at + 1]);
+  }
+
+  /** Where the value's span stands; -1 where there is no such field. */
+  #find(name: string): number {
+    const { length } = name;
+    if ((this.#bits & bitOf(length, name.charCodeAt(0), name.charCodeAt(length - 1))) === 0) return -1;
+    const spans = this.#spans;
+    for (let i = this.#first; i < this.#end; i += 4) {
+      const begin = spans[i] as number;
+      if ((spans[i + 1] as number) - begin === length && this.#stands(name, begin)) return i + 2;
     }
-    return undefined;
+    return -1;
   }
 
   #stands(name: string, begin: number): boolean {
@@ -73,12 +97,20 @@ class PackedFields implements Fields {
 export function unpackJobs(bytes: Buffer): PackedJob[] {
   const reader = new Reader(bytes);
   const jobs: PackedJob[] = [];
+  const spans: number[] = [];
   for (let left = reader.head(); left > 0; left -= 3) {
     const queue = reader.head();
     const jobId = bytes.toString('utf8', reader.skip(), reader.at);
-    const count = reader.head();
-    jobs.push({ queue, jobId, fields: new PackedFields(bytes, reader.at, count) });
-    for (let i = 0; i < count; i++) reader.skip();
+    const first = spans.length;
+    let bits = 0;
+    for (let fields = reader.head(); fields > 0; fields -= 2) {
+      const name = reader.skip();
+      const end = reader.at;
+      bits |= bitOf(end - name, bytes[name] as number, bytes[end - 1] as number);
+      const value = reader.skip();
+      spans.push(name, end, value, reader.at);
+    }
+    jobs.push({ queue, jobId, fields: new PackedFields(bytes, spans, first, bits) });
   }
   return jobs;
 }

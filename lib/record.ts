@@ -20,6 +20,8 @@ export type JobStatus = (typeof STATUSES)[number];
 /** The raw fields of a job's hash, by RQ's names: bytes as Redis keeps them, or text that is on its way there. */
 export interface Fields {
   get(name: string): Buffer | string | undefined;
+  /** The same as text, where there is a shorter way to it. */
+  text?(name: string): string | undefined;
 }
 
 /** What is called: a registered function's name and what it is given. */
@@ -38,8 +40,8 @@ export function toFields(flat: readonly unknown[]): Fields {
 
 /** The text of a field; `undefined` where it is missing or, as Python writes it, empty. */
 export function textOf(fields: Fields, name: string): string | undefined {
-  const value = fields.get(name);
-  return value === undefined || value.length === 0 ? undefined : value.toString();
+  const value = fields.text === undefined ? fields.get(name)?.toString() : fields.text(name);
+  return value === '' ? undefined : value;
 }
 
 /** @throws {InvalidJobError} where the field is there and not a whole number. */

@@ -5,7 +5,7 @@ import { InvalidResultError } from './errors.ts';
 import { toJson } from './json.ts';
 import { messageOf } from './options.ts';
 import type { Ended } from './outcome.ts';
-import { isPythons, textOf, wholeNumberOf, type CallRecord, type Fields } from './record.ts';
+import { textOf, wholeNumberOf, type CallRecord, type Fields } from './record.ts';
 import { errorText } from './remote-error.ts';
 import { whatFollows } from './retry.ts';
 
@@ -13,6 +13,8 @@ interface EndedRun {
   readonly jobId: string;
   readonly fields: Fields;
   readonly call: CallRecord;
+  /** Whether Python wrote it, compressed: then the answer is in its dialect as well. */
+  readonly pythons: boolean;
 }
 
 /** `resultTtl` counts where the job does not say how long its result is kept. */
@@ -34,7 +36,7 @@ export function finished(run: EndedRun, value: unknown, resultTtl: number | unde
     status: 'finished',
     ttl: wholeNumberOf(run.jobId, run.fields, 'result_ttl') ?? resultTtl ?? RESULT_TTL,
     text,
-    stream: isPythons(run.fields) ? Buffer.from(text).toString('base64') : '',
+    stream: run.pythons ? Buffer.from(text).toString('base64') : '',
     publish: text.length <= PUBLISH_LIMIT,
     again: Number(textOf(run.fields, 'repeats_left')) > 0 ? 'repeat' : '',
     shares: sharesOf(run),
@@ -49,7 +51,7 @@ export function failed(run: EndedRun, error: unknown, status: 'failed' | 'stoppe
   } catch {
     // that field may be the very reason why the job fails
   }
-  const stream = isPythons(run.fields) ? deflateSync(text).toString('base64') : '';
+  const stream = run.pythons ? deflateSync(text).toString('base64') : '';
   const again = status === 'failed' ? whatFollows(error, run.fields) : '';
   return { status, ttl, text, stream, publish: false, again, shares: sharesOf(run), error };
 }

@@ -22,6 +22,7 @@ import {
   STATUSES,
   callOf,
   dataOf,
+  isPythons,
   parseCall,
   statusOf,
   textOf,
@@ -104,6 +105,7 @@ export class Run {
   /** Set where the function was still running when its slot was given up. */
   overdue = false;
   #call: CallRecord | undefined;
+  #pythons: boolean | undefined;
   #reason: AbortReason | undefined;
   #controller: AbortController | undefined;
   #options: RunOptions = {};
@@ -127,6 +129,11 @@ export class Run {
   /** @throws {InvalidJobError} */
   get call(): CallRecord {
     return (this.#call ??= callOf(this.jobId, this.fields));
+  }
+
+  /** Whether the job was written by Python, compressed. */
+  get pythons(): boolean {
+    return (this.#pythons ??= isPythons(this.fields));
   }
 
   /** Aborted when the run is to end early; made when it is first asked for. */
@@ -225,7 +232,12 @@ export class Run {
     this.began = performance.now();
     this.#timeout = timeout;
     if (missing === undefined) this.#start(fn, call);
-    else void this.#fillIn(missing).then(filled => this.#pending && this.#start(fn, filled), this.#unread);
+    else {
+      void this.#fillIn(missing).then(
+        filled => this.#pending && this.#start(fn, filled),
+        (error: unknown) => this.#unread(error),
+      );
+    }
   }
 
   /** The call, once the results that Redis could not fill in are read. @throws {DependencyFailedError} */
@@ -249,10 +261,14 @@ export class Run {
 
   #start(fn: TaskFunction, call: CallRecord): void {
     try {
-      const kwargs = Object.keys(call.kwargs).length > 0 ? [call.kwargs] : [];
-      const value = withinRun(this, fn, [...call.args, ...kwargs]);
-      if (isThenable(value)) value.then(this.#returned, this.#threw);
-      else this.#returned(value);
+      const { args, kwargs } = call;
+      const value = withinRun(this, fn, Object.keys(kwargs).length === 0 ? args : [...args, kwargs]);
+      if (isThenable(value)) {
+        value.then(
+          result => this.#returned(result),
+          (error: unknown) => this.#threw(error),
+        );
+      } else this.#returned(value);
     } catch (error) {
       this.#threw(error);
     }
@@ -279,22 +295,22 @@ export class Run {
   }
 
   /** Nothing of it has begun: where Redis is away, it is run again. */
-  readonly #unread = (error: unknown): void => {
+  #unread(error: unknown): void {
     if (error instanceof ConnectionError && this.#pending && this.#reason === undefined)
       this.#settle('returned');
     else this.#threw(error);
-  };
+  }
 
-  readonly #threw = (error: unknown): void => {
+  #threw(error: unknown): void {
     this.checkTime();
     if (!this.#pending) return;
     const reason = this.#reason;
     if (reason === undefined) this.#settle(failed(this, error));
     else if (reason instanceof JobSoftTimeoutError) this.#settle(failed(this, untangled(error, reason)));
     else this.#settle(this.#interrupted());
-  };
+  }
 
-  readonly #returned = (value: unknown): void => {
+  #returned(value: unknown): void {
     // a function that held up the event loop comes before the watchdog
     this.checkTime();
     if (!this.#pending) return;
@@ -303,7 +319,7 @@ export class Run {
     const counts =
       reason === undefined || reason instanceof ShutdownError || reason instanceof JobSoftTimeoutError;
     this.#settle(counts ? finished(this, value, this.#options.resultTtl) : this.#interrupted());
-  };
+  }
 
   /** What nobody wrote who follows the wire format is not run. */
   #check(): void {

@@ -20,7 +20,7 @@ import { announce, clock, keep, queueAgain, queueNames, retry, seconds } from '.
  * for none); then, for each outcome, job id, execution id, result or error text, and where there is a payload that and the
  * seconds that the run took.
  *
- * Reply: `[answers, jobs, dropped, more, turn, unusable, timestamp, alone, closed]`. An answer is 1 for accepted (also when handed in before), 2 and 3
+ * Reply: `[answers, jobs, dropped, more, turn, unusable, timestamp, alone, closed]`. `answers` is their number where all were accepted; an answer is 1 for that (also when handed in before), 2 and 3
  * for a failure that was accepted and after which the job is queued, or scheduled, again, 0 for refused, -1 where a key of the queue has the wrong type. The jobs are one MessagePack array, of queue, id
  * and `[field, value, …]` of each in turn, the fields as they were before the run: as so many small strings of their own
  * they would cost both sides more than all the rest. A dropped id is `[queue, id, reason]`. `more` is 0 when the queues were found empty, 1 when not, 2 when work is suspended. `unusable` are
@@ -141,7 +141,7 @@ ${outcomes}${jobs}
 -- who finds nothing to take goes on with dependents that were too many at once
 if more == 0 and redis.call('EXISTS', releasing) == 1 and following().release_some() then more = 1 end
 if messages then messages.send() end
-return { answers, cmsgpack.pack(jobs), dropped, more, next_turn, unusable, taken > 0 and timestamp() or '', alone, closed }`,
+return { accepted == #answers and accepted or answers, cmsgpack.pack(jobs), dropped, more, next_turn, unusable, taken > 0 and timestamp() or '', alone, closed }`,
 });
 
 /** What a call's n-th run, from 0, has after its `run_prefix`: two letters. */

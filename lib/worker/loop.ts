@@ -69,6 +69,8 @@ export class Loop {
   #asked = 0;
   #taking = true;
   #scheduled = false;
+  /** Slots that came free are about to be filled. */
+  #filling = false;
   #idleTimer: NodeJS.Timeout | undefined;
   #pauseTimer: NodeJS.Timeout | undefined;
   #finish: (() => void) | undefined;
@@ -345,7 +347,10 @@ export class Loop {
     for (const run of this.#held.fill()) this.#start(run);
   }
 
-  readonly #next = (): void => this.#fill();
+  readonly #next = (): void => {
+    this.#filling = false;
+    this.#fill();
+  };
 
   #start(run: Run): void {
     this.#hooks.started(run);
@@ -367,7 +372,10 @@ export class Loop {
       this.#exchange.settle(run as Settled);
     }
     // not within the end of another one
-    if (more) setImmediate(this.#next);
+    if (more && !this.#filling) {
+      this.#filling = true;
+      setImmediate(this.#next);
+    }
     this.#lookUnlessWaiting();
     this.#kick();
   }

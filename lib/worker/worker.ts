@@ -9,7 +9,7 @@ import { ConnectionError, RqError } from '../errors.ts';
 import { Keys } from '../keys.ts';
 import type { MetricsServer } from '../metrics/serve.ts';
 import { checkCount, checkFlag, checkOptions, messageOf, quote } from '../options.ts';
-import { isPythons, textOf } from '../record.ts';
+import { textOf } from '../record.ts';
 import { refusalOf, refused, saidBy } from '../refusal.ts';
 import type { Run } from '../run.ts';
 import { Store } from '../store.ts';
@@ -342,7 +342,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
 
   /** Python's callbacks are functions of Python's: what can't be called is left alone, and said. */
   #warnOfCallbacks(run: Run): void {
-    if (!isPythons(run.fields)) return;
+    if (!run.pythons) return;
     for (const when of ['success', 'failure', 'stopped']) {
       const name = textOf(run.fields, `${when}_callback_name`);
       if (name === undefined) continue;

@@ -1,10 +1,11 @@
 /**
  * The first half of `advance`: looks at the fence of each run that is handed in, writes what came of it, and queues what
- * waited for it. Leaves `answers`.
+ * waited for it. Leaves `answers`, and how many are `accepted`.
  */
 export const outcomes = `
 -- ---- outcomes
 local answers, ended, registered = {}, {}, {}
+local accepted = 0
 local over, over_dependents, freed = {}, {}, {}
 local stream_type = { finished = '1', failed = '2', stopped = '3' }
 
@@ -103,13 +104,14 @@ while at < last do
   local width = streamed and 5 or 3
   at = at + 8
   for n = 1, count do
+    local answer = -1
     if usable(i) then
       local text = ARGV[at + 2]
-      answers[#answers + 1] = finish(i, ARGV[at], ARGV[at + 1], status, ttl, text, streamed and ARGV[at + 3],
+      answer = finish(i, ARGV[at], ARGV[at + 1], status, ttl, text, streamed and ARGV[at + 3],
         streamed and ARGV[at + 4], published and text, follows, shares)
-    else
-      answers[#answers + 1] = -1
     end
+    answers[#answers + 1] = answer
+    if answer == 1 then accepted = accepted + 1 end
     at = at + width
   end
 end
