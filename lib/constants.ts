@@ -3,6 +3,18 @@ import { ERRORS_KEPT, ERROR_BYTES, FAILURE_TTL, RELEASE_BATCH, UNIQUE_TTL } from
 import type { Keys } from './keys.ts';
 
 export type Constant =
+  | 'all'
+  | 'groups'
+  | 'releasing'
+  | 'suspended'
+  | 'parked'
+  | 'finished_prefix'
+  | 'failed_prefix'
+  | 'canceled_prefix'
+  | 'scheduled_prefix'
+  | 'limits_prefix'
+  | 'starts_prefix'
+  | 'taken_prefix'
   | 'job_prefix'
   | 'list_prefix'
   | 'started_prefix'
@@ -24,6 +36,18 @@ export type Constant =
   | 'release_most';
 
 const CONSTANTS: Readonly<Record<Constant, (keys: Keys) => string | number>> = {
+  all: keys => keys.queues,
+  groups: keys => keys.groups,
+  releasing: keys => keys.releasing,
+  suspended: keys => keys.suspended,
+  parked: keys => keys.parked,
+  finished_prefix: keys => keys.queue('').finished,
+  failed_prefix: keys => keys.queue('').failed,
+  canceled_prefix: keys => keys.queue('').canceled,
+  scheduled_prefix: keys => keys.queue('').scheduled,
+  limits_prefix: keys => keys.queue('').limits,
+  starts_prefix: keys => keys.queue('').starts,
+  taken_prefix: keys => keys.queue('').taken,
   job_prefix: keys => keys.jobPrefix,
   list_prefix: keys => keys.listPrefix,
   started_prefix: keys => keys.startedPrefix,

@@ -100,13 +100,11 @@ export class EnqueueStore {
     return this.#sender.send('enqueue', 'repeatable', async (redis, again) => {
       const replies = await enqueue.run(redis, {
         of: this.keys,
-        keys: { all: this.keys.queues, groups: this.keys.groups, releasing: this.keys.releasing },
-        queues: [queue],
+        keys: {},
         args: {
           queue_name: queue.name,
-          listed: this.keys.queue(queue.name).list,
-          together: together ? '1' : '0',
-          again: again ? '1' : '0',
+          list: queue.list,
+          mode: (together ? 'together ' : '') + (again ? 'again' : ''),
         },
         rest: jobsInGroups(jobs),
       });

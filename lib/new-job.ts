@@ -57,9 +57,13 @@ export function jobsInGroups(jobs: readonly NewJob[]): Argument[] {
     if (last !== undefined && alike(last, job)) all[counted] = (all[counted] as number) + 1;
     else {
       counted = all.length;
-      all.push(1, job.atFront ? '1' : '0', job.ttl, keyed ? '1' : '0', job.due, job.group, waits ? '1' : '0');
-      all.push(job.unique, job.settings.length);
+      all.push(1, job.settings.length);
       for (const text of job.settings) all.push(text);
+      if (isPlain(job)) all.push('');
+      else {
+        all.push('special', job.atFront ? '1' : '0', job.ttl, keyed ? '1' : '0', job.due, job.group);
+        all.push(waits ? '1' : '0', job.unique);
+      }
     }
     all.push(job.id, job.data, job.description);
     if (keyed) all.push(job.enqueueId);
@@ -68,6 +72,12 @@ export function jobsInGroups(jobs: readonly NewJob[]): Argument[] {
     last = job;
   }
   return all;
+}
+
+/** Whether it goes to the back of its queue now, and nothing can be wrong with that. */
+function isPlain(job: NewJob): boolean {
+  if (job.atFront || job.ttl !== 0 || job.enqueueId !== '' || job.due !== '') return false;
+  return job.group === '' && job.unique === '' && job.dependencies.length === 0;
 }
 
 function alike(one: NewJob, other: NewJob): boolean {

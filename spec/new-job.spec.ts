@@ -10,16 +10,10 @@ describe('jobsInGroups', () => {
   it('says once what neighbours have in common', () => {
     expect(jobsInGroups([plain, { ...plain, id: 'b', settings: ['timeout', '180'] }])).toEqual([
       2,
-      '0',
-      0,
-      '0',
-      '',
-      '',
-      '0',
-      '',
       2,
       'timeout',
       '180',
+      '',
       'a',
       plain.data,
       'f()',

@@ -1,18 +1,19 @@
 /** Adds jobs to one queue, each once however often the call is repeated. */
 import { Script } from '../script.ts';
 import type { Constant } from '../constants.ts';
-import { fill } from './dependents.ts';
-import { uniqueCalls } from './enqueue/unique.ts';
-import { announce, clock, keep, seconds } from './parts.ts';
+import { special } from './enqueue/special.ts';
+import { clock } from './parts.ts';
 
 /**
- * `listed` is the queue's own list, which a job may be kept out of. `together` is 1 where nothing is to be stored if any of the
- * jobs is refused: all are looked at first then. `again` is 1 where this call may have been sent before.
+ * `list` is where the jobs go: the queue's own list, or one that no worker takes them from. `mode` holds `together` where nothing
+ * is to be stored if any of the jobs is refused: all are looked at first then; and `again` where this call may have been sent
+ * before. It is '' for most calls.
  *
- * Rest: jobs in groups that are alike. A group is the number of its jobs, 1 to go to the front, ttl (0 for none), 1 where the
+ * Rest: jobs in groups that are alike. A group is the number of its jobs, the number of setting arguments, then name and value
+ * of each setting, and how they are queued: '' for at once and at the back, or `special` and 1 to go to the front, ttl (0 for none), 1 where the
  * ids are the caller's, when it is due ('' for now, unix seconds, or `+` and seconds from now), name of the group that it
  * belongs to ('' for none), 1 where the jobs wait for others, how they are unique ('' for not at all, `id`, or
- * `<else>:<seconds>` by their calls), number of setting arguments, then name and value of each setting; then, for each job,
+ * `<else>:<seconds>` by their calls). Then, for each job,
  * id, data, description, where the id is the caller's an enqueue id, where the call is unique what stands for it, and where it waits
  * the number of jobs whose results it takes, the number of jobs that it waits for, and their ids, the former first.
  *
@@ -20,18 +21,22 @@ import { announce, clock, keep, seconds } from './parts.ts';
  * a text: `duplicate:<status>`, `elsewhere:<queue>` (a job of this id has ended on another queue), `gone:<id>` (a job whose
  * result it takes), `cycle:<id>` (a job it waits for, which waits for it), `same:<id>:<status>` (the job of the same call
  * that keeps this one from being queued), or `error:<text>`.
+ *
+ * It declares no keys, as each costs a producer more than the name that it is made of.
  */
-export const enqueue: Script<
-  'all' | 'groups' | 'releasing',
-  'list' | 'finished' | 'failed' | 'canceled' | 'deferred' | 'scheduled',
-  'queue_name' | 'listed' | 'together' | 'again',
-  Constant
-> = new Script({
+export const enqueue: Script<never, never, 'queue_name' | 'list' | 'mode', Constant> = new Script({
   name: 'enqueue',
-  keys: ['all', 'groups', 'releasing'],
-  queueKeys: ['list', 'finished', 'failed', 'canceled', 'deferred', 'scheduled'],
   constants: [
+    'all',
+    'groups',
+    'releasing',
     'job_prefix',
+    'list_prefix',
+    'finished_prefix',
+    'failed_prefix',
+    'canceled_prefix',
+    'deferred_prefix',
+    'scheduled_prefix',
     'results_prefix',
     'group_prefix',
     'status_prefix',
@@ -39,238 +44,37 @@ export const enqueue: Script<
     'failure_ttl',
     'unique_ttl',
   ],
-  args: ['queue_name', 'listed', 'together', 'again'],
+  args: ['queue_name', 'list', 'mode'],
   parts: [clock],
   body: `
-local q = queue(1)
-local ended = { finished = true, failed = true, stopped = true, canceled = true }
-local codes = { deferred = 2, scheduled = 3 }
 -- before the first write, as a script that fails half-way has done its first half. A list with jobs is listed already
-if redis.call('LLEN', q.list) == 0 then redis.call('SADD', all, listed) end
-local replies, back, front = {}, {}, {}
-local plain = true
-
--- where a generated id exists, this very call was sent before: one look at all of them, as hardly any was
-local generated = {}
+if redis.call('LLEN', list) == 0 then redis.call('SADD', all, list_prefix .. queue_name) end
+local back, front = {}, {}
 local at, last = rest, #ARGV
-while again == '1' and at < last do
-  local count, keyed, waits, settings = tonumber(ARGV[at]), ARGV[at + 3] == '1', ARGV[at + 6] == '1', tonumber(ARGV[at + 8])
-  local width = 3 + (keyed and 1 or 0) + (string.find(ARGV[at + 7], ':', 1, true) and 1 or 0)
-  at = at + 9 + settings
+local stamp = timestamp()
+
+-- nearly all jobs are of this kind, which nothing can be wrong with: so the rest of this script is for the others
+while mode == '' and at < last do
+  local settings = at + 2
+  local how = settings + tonumber(ARGV[at + 1])
+  if ARGV[how] ~= '' then break end
+  local count = tonumber(ARGV[at])
+  at = how + 1
   for i = 1, count do
-    if not keyed then generated[#generated + 1] = job_prefix .. ARGV[at] end
-    at = at + width
-    if waits then at = at + 2 + tonumber(ARGV[at + 1]) end
+    local id = ARGV[at]
+    redis.call('HSET', job_prefix .. id, 'status', 'queued', 'origin', queue_name, 'created_at', stamp,
+      'enqueued_at', stamp, 'data', ARGV[at + 1], 'description', ARGV[at + 2], unpack(ARGV, settings, how - 1))
+    back[#back + 1] = id
+    at = at + 3
   end
 end
-local resent = false
-for first = 1, #generated, 2000 do
-  resent = resent or redis.call('EXISTS', unpack(generated, first, math.min(first + 1999, #generated))) > 0
-end
-
--- jobs of this call that were looked at, and not written yet
-local planned = {}
--- what keeps a job from taking this id, and whether one that has ended is to be cleared away for it
-local function admit(id, key, enqueue_id, unique)
-  if planned[id] then return 'duplicate:queued' end
-  local held = redis.pcall('HMGET', key, 'status', 'enqueue_id', 'origin')
-  if held.err then return 'error:' .. held.err end
-  if not held[1] and redis.call('EXISTS', key) == 0 then return nil end
-  if held[2] and held[2] == enqueue_id then return codes[held[1]] or 1 end
-  if unique == 'id' or not ended[held[1]] then return 'duplicate:' .. (held[1] or 'of no known status') end
-  if held[3] and held[3] ~= queue_name then return 'elsewhere:' .. held[3] end
-  for _, registry in ipairs({ q.finished, q.failed, q.canceled }) do
-    local size = redis.pcall('ZCARD', registry)
-    if type(size) == 'table' then return 'error:' .. size.err end
-  end
-  return nil, true
-end
-local function clear_away(id, key)
-  for _, registry in ipairs({ q.finished, q.failed, q.canceled }) do redis.call('ZREM', registry, id) end
-  redis.call('DEL', key, results_prefix .. id)
-end
-
-local function waits_key(id) return job_prefix .. ':' .. id .. ':dependencies' end
-local function dependents_key(id) return job_prefix .. id .. ':dependents' end
--- whether a job waits for another one, straight or through others; at most so many are looked at
-local function waits_for(id, other)
-  local seen, left = { [id] = true }, { id }
-  local looks = 10000
-  while #left > 0 and looks > 0 do
-    local ids = redis.pcall('SMEMBERS', waits_key(table.remove(left)))
-    for _, each in ipairs(ids.err and {} or ids) do
-      if each == other then return true end
-      looks = looks - 1
-      if not seen[each] then
-        seen[each] = true
-        left[#left + 1] = each
-      end
-    end
-  end
-  return false
-end
--- what a job waits for, from the n-th argument on; or what is wrong with that
-local function unmet_of(id, first, takes, count, allows, keyed)
-  local unmet, met, lasting = {}, {}, {}
-  -- what nobody waits for can't be waited for by what it waits for: so the way up is gone for an id only that was used before
-  local awaited = keyed and redis.call('EXISTS', dependents_key(id), releasing .. ':' .. id) > 0
-  for n = 0, count - 1 do
-    local other = ARGV[first + n]
-    local status = redis.pcall('HGET', job_prefix .. other, 'status')
-    if type(status) == 'table' then return nil, 'error:' .. status.err end
-    if planned[other] then status = 'queued' end
-    if not status and n < takes then return nil, 'gone:' .. other end
-    if status and status ~= 'finished' and not (allows and status == 'failed') then
-      local set = redis.pcall('SCARD', dependents_key(other))
-      if type(set) == 'table' then return nil, 'error:' .. set.err end
-      if awaited and waits_for(other, id) then return nil, 'cycle:' .. other end
-      unmet[#unmet + 1] = other
-      -- a job of this id that ended before may have left a lifetime
-      lasting[other] = set > 0 and not ended[status]
-    elseif status and n < takes then met[#met + 1] = { other, status == 'failed' and 'null' or nil } end
-  end
-  if #unmet > 0 then
-    local size = redis.pcall('ZCARD', q.deferred)
-    if type(size) == 'table' then return nil, 'error:' .. size.err end
-  end
-  return unmet, nil, met, lasting
-end
-local filling
-local function fill_in()
-  if not filling then
-    ${fill}
-    filling = { note = note_result, fill = fill }
-  end
-  return filling
-end
-
+local reply = 1
 local calls
-local function calls_of()
-  if not calls then
-    ${announce}
-    ${seconds}
-    ${keep}
-    ${uniqueCalls}
-    calls = { held = held, hold = hold, take_out = take_out, publish = publish_all }
-  end
-  return calls
+if at < last then
+  ${special}
 end
--- the reply where the same call is there already; or the job that this one replaces, and its status
-local function look_for_same(call, id, keyed, otherwise)
-  local other, status = calls_of().held(call)
-  if not other then return status end
-  -- sent before: it has ended, and nothing of it was kept
-  if other == id and not keyed then return 1 end
-  if otherwise ~= 'replace' then return 'same:' .. other .. ':' .. status end
-  if status ~= 'queued' and status ~= 'deferred' and status ~= 'scheduled' then return nil end
-  for _, registry in ipairs({ q.deferred, q.scheduled, q.canceled }) do
-    local size = redis.pcall('ZCARD', registry)
-    if type(size) == 'table' then return 'error:' .. size.err end
-  end
-  return nil, other, status
-end
-
-for pass = together == '1' and 1 or 2, 2 do
-  local writes, refused = pass == 2, false
-  replies = {}
-  if writes then planned = {} end
-  at = rest
-  while at < last do
-    local count, to_front, ttl, keyed = tonumber(ARGV[at]), ARGV[at + 1] == '1', ARGV[at + 2], ARGV[at + 3] == '1'
-    local due, group, waits, unique = ARGV[at + 4], ARGV[at + 5], ARGV[at + 6] == '1', ARGV[at + 7]
-    local otherwise, counts_for = string.match(unique, '^(%l+):(%d+)$')
-    local width = 3 + (keyed and 1 or 0) + (otherwise and 1 or 0)
-    local settings = at + 9
-    at = settings + tonumber(ARGV[at + 8])
-    local last_setting = at - 1
-    local flaw, score, allows
-    if due ~= '' then
-      local delay = string.match(due, '^%+(.*)$')
-      score = delay and now + tonumber(delay) or tonumber(due)
-      local size = redis.pcall('ZCARD', q.scheduled)
-      if type(size) == 'table' then flaw = 'error:' .. size.err end
-    end
-    if group ~= '' then
-      local size = redis.pcall('SCARD', group_prefix .. group)
-      if type(size) == 'table' then flaw = 'error:' .. size.err end
-    end
-    for n = settings, waits and last_setting or 0, 2 do
-      if ARGV[n] == 'allow_dependency_failures' then allows = true end
-    end
-    for i = 1, count do
-      local id = ARGV[at]
-      local key = job_prefix .. id
-      local refusal = flaw
-      local first = at + width
-      local replaces, unmet, met, lasting, replaced, was
-      local stands_for = otherwise and ARGV[first - 1]
-      local call = otherwise and unique_prefix .. queue_name .. ':' .. stands_for
-      if refusal then -- nothing of its group can be stored
-      elseif keyed then
-        refusal, replaces = admit(id, key, ARGV[at + 3], unique)
-      elseif resent then
-        local status = redis.pcall('HGET', key, 'status')
-        if type(status) == 'table' then refusal = 'error:' .. status.err
-        elseif status then refusal = codes[status] or 1 end
-      end
-      if call and not refusal then refusal, replaced, was = look_for_same(call, id, keyed, otherwise) end
-      if waits then
-        local takes, others = tonumber(ARGV[first]), tonumber(ARGV[first + 1])
-        first = first + 2
-        if not refusal then unmet, refusal, met, lasting = unmet_of(id, first, takes, others, allows, keyed) end
-        first = first + others
-      end
-      local status = 'queued'
-      if refusal then refused = refused or type(refusal) == 'string'
-      elseif not writes then planned[id] = true
-      else
-        -- not sooner: a call that is refused leaves the job of this id as it is
-        if replaces then clear_away(id, key) end
-        if unmet and #unmet > 0 then status = 'deferred' elseif score then status = 'scheduled' end
-        redis.call('HSET', key, 'status', status, 'origin', queue_name, 'created_at', timestamp(), 'enqueued_at', timestamp(),
-          'data', ARGV[at + 1], 'description', ARGV[at + 2], unpack(ARGV, settings, last_setting))
-        if keyed then redis.call('HSET', key, 'enqueue_id', ARGV[at + 3]) end
-        if group ~= '' then redis.call('SADD', group_prefix .. group, id) end
-        if status == 'scheduled' then redis.call('ZADD', q.scheduled, string.format('%.3f', score), id)
-        elseif ttl ~= '0' then redis.call('EXPIRE', key, ttl) end
-        if met and #met > 0 then
-          for _, one in ipairs(met) do fill_in().note(key, one[1], one[2]) end
-        end
-        if status == 'deferred' then
-          redis.call('HDEL', key, 'enqueued_at')
-          for _, other in ipairs(unmet) do
-            redis.call('SADD', dependents_key(other), id)
-            if lasting[other] then redis.call('PERSIST', dependents_key(other)) end
-          end
-          for n = 1, #unmet, 2000 do
-            redis.call('SADD', waits_key(id), unpack(unmet, n, math.min(n + 1999, #unmet)))
-          end
-          if ttl ~= '0' then redis.call('EXPIRE', waits_key(id), ttl) end
-          redis.call('ZADD', q.deferred, string.format('%.3f', now), id)
-        elseif status == 'queued' then
-          if met and #met > 0 then fill_in().fill(key) end
-        end
-        local placed
-        if call then
-          if replaced then placed = calls.take_out(replaced, was, status == 'queued' and not to_front and id or nil) end
-          calls.hold(call, id, tonumber(counts_for), score and math.max(0, math.ceil(score - now)) or 0)
-          if counts_for == '0' then redis.call('HSET', key, 'unique', stands_for) end
-        end
-        if status == 'queued' and not placed then
-          if to_front then front[#front + 1] = id else back[#back + 1] = id end
-        end
-      end
-      local reply = refusal or codes[status] or 1
-      plain = plain and reply == 1
-      replies[#replies + 1] = reply
-      at = first
-    end
-    if group ~= '' and writes and not flaw then redis.pcall('SADD', groups, group) end
-  end
-  if refused then break end
-end
-for first = 1, #back, 2000 do redis.call('RPUSH', q.list, unpack(back, first, math.min(first + 1999, #back))) end
-for first = 1, #front, 2000 do redis.call('LPUSH', q.list, unpack(front, first, math.min(first + 1999, #front))) end
+for first = 1, #back, 2000 do redis.call('RPUSH', list, unpack(back, first, math.min(first + 1999, #back))) end
+for first = 1, #front, 2000 do redis.call('LPUSH', list, unpack(front, first, math.min(first + 1999, #front))) end
 if calls then calls.publish() end
-return plain and 1 or replies`,
+return reply`,
 });

@@ -12,21 +12,22 @@ local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
 local timestamp_text
 local function timestamp()
   if timestamp_text then return timestamp_text end
-  -- days to a civil date, counting years from the first of March
+  -- days to a civil date, counting years from the first of March; (x - x % n) / n is math.floor(x / n), without a call
   local seconds = tonumber(time[1])
-  local days = math.floor(seconds / 86400)
-  local z = days + 719468
-  local era = math.floor(z / 146097)
-  local doe = z - era * 146097
-  local yoe = math.floor((doe - math.floor(doe / 1460) + math.floor(doe / 36524) - math.floor(doe / 146096)) / 365)
-  local doy = doe - (365 * yoe + math.floor(yoe / 4) - math.floor(yoe / 100))
-  local mp = math.floor((5 * doy + 2) / 153)
-  local day = doy - math.floor((153 * mp + 2) / 5) + 1
+  local second = seconds % 86400
+  local z = (seconds - second) / 86400 + 719468
+  local doe = z % 146097
+  local era = (z - doe) / 146097
+  local yoe = doe - (doe - doe % 1460) / 1460 + (doe - doe % 36524) / 36524 - (doe - doe % 146096) / 146096
+  yoe = (yoe - yoe % 365) / 365
+  local doy = doe - 365 * yoe - (yoe - yoe % 4) / 4 + (yoe - yoe % 100) / 100
+  local mp = (5 * doy + 2 - (5 * doy + 2) % 153) / 153
+  local day = doy - (153 * mp + 2 - (153 * mp + 2) % 5) / 5 + 1
   local month = mp < 10 and mp + 3 or mp - 9
   local year = yoe + era * 400 + (month <= 2 and 1 or 0)
-  local rest_of_day = seconds - days * 86400
-  timestamp_text = string.format('%04d-%02d-%02dT%02d:%02d:%02d.%06dZ', year, month, day,
-    math.floor(rest_of_day / 3600), math.floor(rest_of_day % 3600 / 60), rest_of_day % 60, tonumber(time[2]))
+  local of_hour = second % 3600
+  timestamp_text = string.format('%04d-%02d-%02dT%02d:%02d:%02d.%06dZ', year, month, day, (second - of_hour) / 3600,
+    (of_hour - of_hour % 60) / 60, of_hour % 60, tonumber(time[2]))
   return timestamp_text
 end`;
 
