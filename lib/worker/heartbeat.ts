@@ -112,8 +112,10 @@ export class Heartbeat {
     try {
       const now = performance.now();
       const { state, currentJob } = this.#hooks.state();
-      if (now - this.#beatAt >= this.#every || `${state} ${currentJob}` !== this.#said) await this.#beat();
-      if (now - this.#renewedAt >= this.#every) await this.#renew();
+      // to the nearest tick: a round trip's delay must not put it off by a whole one
+      const due = now - this.#every + REPORT_MS / 2;
+      if (this.#beatAt <= due || `${state} ${currentJob}` !== this.#said) await this.#beat();
+      if (this.#renewedAt <= due) await this.#renew();
     } catch (error) {
       this.#hooks.failed(error);
     }
