@@ -18,6 +18,8 @@ export class WorkerProcess {
   out = '';
   err = '';
   readonly #exit: Promise<Exit>;
+  /** It has ended, and all that it said is here. */
+  #closed = false;
   #changed: (() => void)[] = [];
 
   constructor(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
@@ -34,6 +36,7 @@ export class WorkerProcess {
       this.#tell();
     });
     this.#exit = once(this.child, 'close').then(([code, signal]) => {
+      this.#closed = true;
       this.#tell();
       return { code, signal };
     });
@@ -52,7 +55,7 @@ export class WorkerProcess {
     for (;;) {
       const found = what.exec(this.all);
       if (found !== null) return found;
-      if (this.child.exitCode !== null || this.child.signalCode !== null) {
+      if (this.#closed) {
         throw new Error(`rq-worker ended without saying ${String(what)}:\n${this.all}`);
       }
       await new Promise<void>(resolve => this.#changed.push(resolve));
