@@ -8,8 +8,11 @@ export function mostAtOnce(ledger: Ledger, ids: readonly string[]): number {
   for (const id of ids) {
     const { starts, ends } = entries.get(id) ?? { starts: [], ends: [] };
     for (const start of starts) {
-      const over = [...ends, ...faults].filter(({ at, pid }) => pid === start.pid && at >= start.at);
-      moments.push([start.at, 1], [Math.min(...over.map(({ at }) => at)), -1]);
+      const over = ends.filter(({ at, pid }) => pid === start.pid && at >= start.at);
+      // noted just before the signal: a run may begin in between
+      const killed = faults.filter(({ pid }) => pid === start.pid);
+      const until = [...over.map(({ at }) => at), ...killed.map(({ at }) => Math.max(at, start.at))];
+      moments.push([start.at, 1], [Math.min(...until), -1]);
     }
   }
   // what ended in the millisecond in which another one began had ended before
