@@ -54,7 +54,14 @@ export async function startRedis(options: ServerOptions = {}): Promise<RedisServ
     ...(options.args ?? []),
   ];
   const child = spawn('redis-server', args, { stdio: ['ignore', 'pipe', 'inherit'] });
-  await ready(child, options.whileLoading === true ? /Server initialized/ : /eady to accept connections/);
+  try {
+    await ready(child, options.whileLoading === true ? /Server initialized/ : /eady to accept connections/);
+  } catch (error) {
+    // another process was given the port in between
+    const taken = options.port === undefined && String(error).includes('Address already in use');
+    if (!taken) throw error;
+    return startRedis({ ...options, dir });
+  }
   const client = new Redis(port, '127.0.0.1', { maxRetriesPerRequest: 1 });
   client.on('error', () => {});
   const end = async (signal: NodeJS.Signals): Promise<void> => {
