@@ -10,6 +10,8 @@ export default defineConfig({
     maxWorkers: 3,
     testTimeout: 30_000,
     hookTimeout: 30_000,
+    // what comes in milliseconds as a rule takes more than vitest's own second where a machine is busy
+    expect: { poll: { timeout: 10_000 } },
     reporters: ['default', './spec/support/reporter.ts'],
     typecheck: { enabled: false },
   },

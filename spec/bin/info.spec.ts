@@ -9,7 +9,7 @@ const makeWorker = useWorkers(redis);
 async function someWorker(name: string, queues: readonly string[]): Promise<void> {
   const worker = makeWorker({ f: () => 1 }, { name }, queues);
   void worker.work();
-  await expect.poll(() => redis.client.hget(`rq:worker:${name}`, 'state'), { timeout: 5000 }).toBe('idle');
+  await expect.poll(() => redis.client.hget(`rq:worker:${name}`, 'state'), { timeout: 15_000 }).toBe('idle');
 }
 
 describe('rq info', () => {

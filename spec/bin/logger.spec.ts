@@ -116,7 +116,8 @@ describe('rq-worker --log-format json', () => {
     const worker = await burst('--log-format', 'json');
     const ended = jsonLines(worker.out).find(({ msg }) => String(msg).includes('Job OK'));
     expect(ended?.['duration_ms']).toBeGreaterThanOrEqual(290);
-    expect(ended?.['duration_ms']).toBeLessThan(2000);
+    // milliseconds, and not microseconds: a machine may stall
+    expect(ended?.['duration_ms']).toBeLessThan(20_000);
   });
 
   it('writes errors to standard error, with type, message and stack under err', async () => {
@@ -246,7 +247,7 @@ describe('an rq-worker whose log nobody reads any more', () => {
     for (const n of [1, 2, 3]) {
       const failed = await queue.enqueue('fail', ['nobody reads this']);
       const job = await queue.enqueue('add', [n, n]);
-      expect(await job.wait({ timeout: '5s' })).toBe(2 * n);
+      expect(await job.wait({ timeout: '15s' })).toBe(2 * n);
       expect(await failed.getStatus()).toBe('failed');
     }
     expect(await worker.end('SIGTERM')).toEqual({ code: 0, signal: null });

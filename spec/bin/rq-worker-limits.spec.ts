@@ -93,7 +93,7 @@ describe('rq-worker, of limits', () => {
       await worker.said(/default: Paused/);
       await expect.poll(() => redis.client.hget(`rq:job:${job.id}`, 'status')).toBe('queued');
       await q.resume();
-      await job.wait({ timeout: 5 });
+      await job.wait({ timeout: 15 });
       await worker.end('SIGTERM');
       const lines = worker.all.split('\n');
       expect(lines.filter(line => /: Paused/.test(line))).toHaveLength(1);

@@ -184,7 +184,7 @@ describe('SIGKILL to rq-worker', () => {
     const worker = await start('-n', 'frozen').listening();
     // an idle worker waits at Redis; stopped, it can't claim what it is handed
     await vi.waitFor(async () => expect(await redis.client.client('LIST')).toMatch(/ cmd=blmove /), {
-      timeout: 3000,
+      timeout: 15_000,
       interval: 20,
     });
     process.kill(worker.pid, 'SIGSTOP');
@@ -236,7 +236,7 @@ describe('rq-worker without a Redis', () => {
     try {
       await worker.listening();
       const job = await lateQueue.enqueue('add', [1, 2]);
-      expect(await job.wait({ timeout: '5s' })).toBe(3);
+      expect(await job.wait({ timeout: '15s' })).toBe(3);
       await ends(worker, 'SIGTERM');
       expect(worker.all).not.toContain('sekret');
     } finally {
@@ -261,7 +261,7 @@ describe('rq-worker without a Redis', () => {
     try {
       await worker.said(/Connected to Redis again/);
       const job = await ownQueue.enqueue('add', [1, 2]);
-      expect(await job.wait({ timeout: '5s' })).toBe(3);
+      expect(await job.wait({ timeout: '15s' })).toBe(3);
       expect(await ends(worker, 'SIGTERM')).toBeLessThan(PROMPT);
     } finally {
       await ownQueue.close();

@@ -97,8 +97,9 @@ describe('rq-worker', () => {
 
   it('makes up a name of its own otherwise', async () => {
     const [, name] = await start([]).said(/Worker rq:worker:([0-9a-f]{32}): started/);
-    await vi.waitFor(async () =>
-      expect(await redis.client.smembers('rq:workers')).toEqual([`rq:worker:${name}`]),
+    await vi.waitFor(
+      async () => expect(await redis.client.smembers('rq:workers')).toEqual([`rq:worker:${name}`]),
+      { timeout: 10_000 },
     );
   });
 

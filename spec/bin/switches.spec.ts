@@ -104,7 +104,7 @@ describe('rq cancel', () => {
       .work()
       .catch(() => {});
     expect((await rq(redis.url, 'cancel', 'first', flag)).code).toBe(0);
-    await expect.poll(() => last.getStatus(), { timeout: 5000 }).toBe(status);
+    await expect.poll(() => last.getStatus(), { timeout: 15_000 }).toBe(status);
   });
 
   it('goes on with the others where one is gone or has ended, and says so on one line', async () => {
@@ -130,7 +130,7 @@ describe('rq stop', () => {
     };
     void makeWorker({ waits }, { grace: '100ms' }, 'default').work();
     const job = await q.enqueue('waits', [], { jobId: 'runs' });
-    await expect.poll(() => job.getStatus(), { timeout: 5000 }).toBe('started');
+    await expect.poll(() => job.getStatus(), { timeout: 15_000 }).toBe('started');
     expect(await rq(redis.url, 'stop', 'runs')).toEqual({ code: 0, out: 'Asked to stop: runs\n', err: '' });
     await expect.poll(() => job.getStatus(), { timeout: 10_000 }).toBe('stopped');
   });

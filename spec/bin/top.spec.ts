@@ -41,7 +41,7 @@ describe('rq top --once', () => {
     makeWorker({ f: () => 1 }, { name: 'w' })
       .work()
       .catch(() => {});
-    await expect.poll(() => redis.client.hget('rq:worker:w', 'state'), { timeout: 5000 }).toBe('idle');
+    await expect.poll(() => redis.client.hget('rq:worker:w', 'state'), { timeout: 15_000 }).toBe('idle');
     await redis.client.zadd('rq:aside:default', 1, 'b', 2, 'c');
     const { code, out, err } = await rq(redis.url, 'top', '--once');
     expect(out).toMatch(
@@ -98,7 +98,7 @@ describe('rq top on a terminal', () => {
     await terminal.resize(15, 40);
     const widest = (): number => Math.max(...lines().map(widthOf));
     // rows and columns are two changes
-    await expect.poll(widest, { timeout: 5000 }).toBeLessThanOrEqual(40);
+    await expect.poll(widest, { timeout: 15_000 }).toBeLessThanOrEqual(40);
     expect(lines().length).toBeLessThanOrEqual(15);
     terminal.type('q');
     expect(await terminal.end()).toBe(0);

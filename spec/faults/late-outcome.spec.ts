@@ -23,7 +23,7 @@ describe('a worker that was away past its lease', () => {
     const away = await startWorker(redis.url, ['default'], '--lease', '3').listening();
     workers.push(away);
     const job = await q.enqueue('stubborn', [1500]);
-    await vi.waitFor(async () => expect(await job.getStatus()).toBe('started'));
+    await vi.waitFor(async () => expect(await job.getStatus()).toBe('started'), { timeout: 10_000 });
     away.child.kill('SIGSTOP');
 
     const other = await startWorker(redis.url, ['default'], '--lease', '3').listening();

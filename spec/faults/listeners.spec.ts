@@ -10,7 +10,7 @@ const redis = useRedis();
 const q = useQueue(redis, 'q');
 const makeWorker = useWorkers(redis);
 
-const soon = { timeout: 3000, interval: 10 };
+const soon = { timeout: 10_000, interval: 10 };
 const begun: Worker[] = [];
 const unhandled: unknown[] = [];
 const note = (reason: unknown): void => void unhandled.push(reason);

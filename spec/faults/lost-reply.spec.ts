@@ -111,9 +111,11 @@ describe('a reply that is lost on its way', () => {
     });
     proxy.stall();
     await redis.client.rpush('rq:queue:default', id);
-    await vi.waitFor(async () => expect(await redis.client.llen('rq:queue:default')).toBe(0));
+    await vi.waitFor(async () => expect(await redis.client.llen('rq:queue:default')).toBe(0), {
+      timeout: 10_000,
+    });
     proxy.cut();
     await vi.waitFor(() => expect(runs).toEqual([3]), { timeout: 10_000 });
-    await vi.waitFor(atRest);
+    await vi.waitFor(atRest, { timeout: 10_000 });
   });
 });

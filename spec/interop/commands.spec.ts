@@ -109,7 +109,7 @@ describe.each(VERSIONS)('Commands, with Python RQ %s', version => {
       const resumed = once(w, 'resumed');
       await python.run('resume(c)');
       await resumed;
-      await expect.poll(() => status(id), { timeout: 5_000 }).toBe('finished');
+      await expect.poll(() => status(id), { timeout: 15_000 }).toBe('finished');
       await w.stop();
       await worked;
     });
@@ -123,10 +123,10 @@ describe.each(VERSIONS)('Commands, with Python RQ %s', version => {
       const id = await write('Python', 'tasks.add', [1, 2]);
       await suspended;
       const state = (): Promise<unknown> => python.run('out = Worker.all(connection=c)[0].get_state()');
-      await expect.poll(state, { timeout: 5_000 }).toBe('suspended');
+      await expect.poll(state, { timeout: 15_000 }).toBe('suspended');
       expect((await rq(version, redis.port, ['info'])).out).toContain('suspended');
       expect((await rq(version, redis.port, ['resume'])).code).toBe(0);
-      await expect.poll(() => status(id), { timeout: 5_000 }).toBe('finished');
+      await expect.poll(() => status(id), { timeout: 15_000 }).toBe('finished');
       await w.stop();
       await worked;
     });
@@ -138,7 +138,7 @@ describe.each(VERSIONS)('Commands, with Python RQ %s', version => {
       const suspended = once(w, 'suspended');
       const worked = w.work();
       await suspended;
-      await expect.poll(() => status(id), { timeout: 5_000 }).toBe('finished');
+      await expect.poll(() => status(id), { timeout: 15_000 }).toBe('finished');
       await w.stop();
       await worked;
     });

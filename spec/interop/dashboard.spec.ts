@@ -65,8 +65,8 @@ describe(`rq-dashboard with Python RQ ${CURRENT} and --json`, () => {
     node = startWorker(redis.url, ['mixed'], '--name', 'node-1');
     await node.listening();
     await fill();
-    await vi.waitFor(() => get('data/queues.json'), { timeout: 10_000, interval: 100 });
-  });
+    await vi.waitFor(() => get('data/queues.json'), { timeout: 20_000, interval: 100 });
+  }, 90_000);
   beforeEach(context => {
     if (why !== undefined) context.skip(why);
   });
@@ -87,8 +87,9 @@ describe(`rq-dashboard with Python RQ ${CURRENT} and --json`, () => {
     const failed = await q.enqueue('fail', ['on purpose'], { jobId: 'failed' });
     await expect(failed.wait({ timeout: '10s' })).rejects.toThrow('on purpose');
     const stopped = await q.enqueue('waitForAbort', [60_000], { jobId: 'stopped' });
-    await vi.waitFor(() => stopped.stop(), { timeout: 5_000 });
-    await expect(stopped.wait({ timeout: '10s' })).rejects.toThrow('stopped');
+    await vi.waitFor(() => stopped.stop(), { timeout: 10_000 });
+    // a command that came before the reply with the job is found in Redis at the next renewal, after 10 s
+    await expect(stopped.wait({ timeout: '20s' })).rejects.toThrow('stopped');
     await python.run('queue("mixed").enqueue("add", 3, 4, job_id="theirs")');
     const running = await q.enqueue('waitForAbort', [60_000], { jobId: 'running' });
     await (await q.enqueue('add', [1, 2], { jobId: 'canceled' })).cancel();
@@ -191,7 +192,7 @@ queue('mixed').enqueue_in(timedelta(hours=1), 'add', 1, 2, job_id='scheduled')`)
   it('lists our worker that is idle', async () => {
     await (await q.fetchJob('running'))?.cancel();
     const state = (): Promise<string | null> => redis.client.hget('rq:worker:node-1', 'state');
-    await vi.waitFor(async () => expect(await state()).toBe('idle'), { timeout: 5_000 });
+    await vi.waitFor(async () => expect(await state()).toBe('idle'), { timeout: 15_000 });
     expect(await json('data/workers.json')).toMatchObject({
       workers: [
         {

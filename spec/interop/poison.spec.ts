@@ -200,7 +200,7 @@ out = [bad.get_status().value, bad.args, it.type.name, it.exc_string.split(':')[
           expect(await statuses('bad')).toEqual(FAILS.map(() => 'failed'));
           expect(await statuses('good')).toEqual(FAILS.map(() => 'finished'));
         },
-        { timeout: 10_000 },
+        { timeout: 20_000 },
       );
       expect(node.child.exitCode).toBeNull();
       expect(await redis.client.smembers('rq:workers')).toHaveLength(1);

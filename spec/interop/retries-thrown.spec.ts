@@ -167,7 +167,7 @@ describe.each(VERSIONS)('Fields of ours, and Python RQ %s', version => {
       retry_intervals: '[1000, 2000, 2000]',
     });
     await redis.client.zadd('rq:scheduled:default', 1, id);
-    await work({ maxIdleTime: '3s', burst: false, maxJobs: 1 });
+    await work({ maxIdleTime: '15s', burst: false, maxJobs: 1 });
     expect(await hash(id)).toMatchObject({ status: 'failed', retries_left: '2' });
     await expect((await q.fetchJob(id))?.result).rejects.toThrow('on purpose');
   });
@@ -199,10 +199,12 @@ describe.each(VERSIONS)('job.results() of runs in both languages, with Python RQ
     const worker = new PythonWorker(version, redis.port, ['default', '--name', 'sleeper']);
     try {
       await vi.waitFor(async () => expect(await job.getStatus()).toBe('started'), { timeout: 10_000 });
-      await vi.waitFor(() => job.stop(), { timeout: 5000, interval: 50 });
+      await vi.waitFor(() => job.stop(), { timeout: 10_000, interval: 50 });
       await vi.waitFor(async () => expect(await job.getStatus()).toBe('stopped'), { timeout: 10_000 });
       await expect(job.result).rejects.toThrow(JobStoppedError);
-      await vi.waitFor(async () => expect(await redis.client.xlen(`rq:results:${job.id}`)).toBe(1));
+      await vi.waitFor(async () => expect(await redis.client.xlen(`rq:results:${job.id}`)).toBe(1), {
+        timeout: 10_000,
+      });
       expect(await job.results()).toMatchObject([{ workerName: 'sleeper' }]);
     } finally {
       await worker.end();

@@ -32,7 +32,7 @@ describe.each(VERSIONS)('rq of Python RQ %s and ours', version => {
       .work()
       .catch(() => {});
     const state = (): Promise<string | null> => redis.client.hget('rq:worker:w', 'state');
-    await expect.poll(state, { timeout: 5000 }).toBe('suspended');
+    await expect.poll(state, { timeout: 15_000 }).toBe('suspended');
     for (const args of [
       ['--raw'],
       ['--raw', 'other'],

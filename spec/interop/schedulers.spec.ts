@@ -56,7 +56,7 @@ out = j.id`);
 with c.pipeline() as p:
     queue()._persist_job(j, p, status=JobStatus.SCHEDULED)
     p.execute()`);
-    await expect.poll(() => status(id), { timeout: 5_000 }).toBe('finished');
+    await expect.poll(() => status(id), { timeout: 15_000 }).toBe('finished');
   });
 
   it('run once each where both sides queue what is due', async () => {

@@ -55,7 +55,7 @@ scheduler.release_locks()`);
     await expect.poll(() => status(mark), { timeout: 10_000 }).toBe('finished');
     expect(await status(job.id)).toBe('scheduled');
     await python.run('held.release_locks()');
-    expect(await job.wait({ timeout: 5 })).toBe(3);
+    expect(await job.wait({ timeout: 15 })).toBe(3);
   });
 
   it('run once each, where both sides queue what is due', async () => {

@@ -83,7 +83,7 @@ describe.each(VERSIONS)('what Python RQ %s wrote', version => {
     const ended = worker.work({ burst: calls === 0 });
     const enough = (): void => expect(called.length).toBeGreaterThanOrEqual(calls);
     try {
-      if (calls > 0) await vi.waitFor(enough, 8000);
+      if (calls > 0) await vi.waitFor(enough, 20_000);
     } finally {
       if (calls > 0) await worker.stop();
     }
