@@ -1,5 +1,5 @@
 /** Functions of the fault suite, beside `ledger`: they write to the same file. */
-import { appendFileSync, readFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { getCurrentJob } from 'rq-node';
 
@@ -10,9 +10,12 @@ const ahead = Number(process.env['SPEC_CLOCK_AHEAD'] ?? 0);
 const note = (file, event) =>
   appendFileSync(file, `${event} ${getCurrentJob()?.id} ${process.pid} ${Date.now() - ahead}\n`);
 
+/** Whether the spec has told what runs to go on. @param {string} file */
+const told = file => existsSync(`${file}-go`);
+
 /**
- * Its first run takes long, holds up the event loop, fails, or ends the process; the next ones do nothing. Gives the id of
- * the process.
+ * Its first run takes long, holds up the event loop (no longer than until it is told to go on), fails, or ends the process;
+ * the next ones do nothing. Gives the id of the process.
  * @param {string} file @param {'sleep' | 'block' | 'fail' | 'abort'} what @param {number} ms
  */
 export const firstRun = async (file, what, ms) => {
@@ -20,7 +23,11 @@ export const firstRun = async (file, what, ms) => {
   const mine = `start ${getCurrentJob()?.id} `;
   const first = readFileSync(file, 'utf8').split(mine).length === 2;
   if (first && what === 'sleep') await sleep(ms);
-  if (first && what === 'block') for (const end = performance.now() + ms; performance.now() < end;);
+  if (first && what === 'block') {
+    const still = new Int32Array(new SharedArrayBuffer(4));
+    for (const end = performance.now() + ms; performance.now() < end && !told(file);)
+      Atomics.wait(still, 0, 0, 10);
+  }
   if (first && what === 'fail') throw new Error('the first run fails');
   if (first && what === 'abort') process.abort();
   note(file, 'end');
@@ -35,6 +42,14 @@ export const halfway = async file => {
   const first = readFileSync(file, 'utf8').split(`start ${job?.id} `).length === 2;
   if (first) await sleep(60_000);
   job?.progress(1);
+  note(file, 'end');
+  return 'done';
+};
+
+/** Runs until it is told to go on. @param {string} file */
+export const untilTold = async file => {
+  note(file, 'start');
+  while (!told(file)) await sleep(10);
   note(file, 'end');
   return 'done';
 };

@@ -26,7 +26,7 @@ export function samplesOf(samples: Samples, name: string): Record<string, number
 
 /** Status and text of `/healthz` or `/readyz`. */
 export async function ask(url: string, path: string): Promise<[status: number, text: string]> {
-  const response = await fetch(`${url}${path}`, { signal: AbortSignal.timeout(1_000) });
+  const response = await fetch(`${url}${path}`, { signal: AbortSignal.timeout(3_000) });
   return [response.status, await response.text()];
 }
 
