@@ -48,14 +48,33 @@ describe('workers whose clocks are 10 minutes ahead, and behind', () => {
       const fast = workerAhead(c, 600);
       const slow = workerAhead(c, -600);
       const began = await redisTime(c);
-      const retried = await put(c, 'firstRun', ['fail', 0], { retry: { max: 1, interval: 2 } });
+      await c.up();
+      const retried = await put(c, 'firstRun', ['fail', 0], { retry: { max: 1, interval: 4 } });
       await expect.poll(() => c.redis.client.zcard('rq:scheduled:default'), { timeout: 30_000 }).toBe(1);
-      await expectScores(c, 'rq:scheduled:default', 0, 3);
+      await expectScores(c, 'rq:scheduled:default', 0, 5);
 
       // a result that is kept, and a wait that may last, for less time than the clocks are off
       const options = { ttl: 300, resultTtl: 300 };
-      const short = await Promise.all(Array.from({ length: 12 }, () => put(c, 'timeAfter', [150], options)));
-      await expect.poll(() => c.q.finishedRegistry.count(), { timeout: 30_000 }).toBeGreaterThanOrEqual(12);
+      const short: string[] = [];
+      const ran = (): number =>
+        new Set(
+          short.flatMap(
+            id =>
+              c.ledger
+                .read()
+                .entries.get(id)
+                ?.ends.map(({ pid }) => pid) ?? [],
+          ),
+        ).size;
+      // again where one of them had not got to it before the other had run all
+      for (let turn = 0; turn < 5 && ran() < 2; turn++) {
+        short.push(
+          ...(await Promise.all(Array.from({ length: 12 }, () => put(c, 'timeAfter', [150], options)))),
+        );
+        const statuses = (): Promise<(string | null)[]> =>
+          Promise.all(short.map(id => c.redis.client.hget(`rq:job:${id}`, 'status')));
+        await expect.poll(statuses, { timeout: 30_000 }).toEqual(short.map(() => 'finished'));
+      }
       const off = new Set<number>();
       for (const id of short) {
         const [result, score] = [
