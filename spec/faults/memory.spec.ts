@@ -42,7 +42,7 @@ describe('Redis with no memory left', () => {
         const retried = await c.q.enqueue('fail', ['no'], retry);
         c.ledger.told(retried.id, 'acknowledged');
         const canceled = await c.enqueue(1, { ms: 60_000 });
-        const ids = await fill(c, ALL ? 50 : 100);
+        const ids = await fill(c, ALL ? 50 : 200);
         const third = Math.ceil(ids.length / 3);
 
         // what is new is refused, and the caller told why
@@ -54,7 +54,8 @@ describe('Redis with no memory left', () => {
 
         // workers die and start, and jobs end, are retried and canceled, all the same
         await c.ended(acknowledged + third);
-        await c.killBusy();
+        // what is canceled runs no second time
+        await c.killBusy(canceled);
         start();
         const [id = ''] = canceled;
         await (await c.q.fetchJob(id))?.cancel();
@@ -64,16 +65,21 @@ describe('Redis with no memory left', () => {
         expect(Math.max(...starts), 'a lost run was begun anew while Redis was full').toBeGreaterThan(1);
         await expect.poll(() => retried.getStatus(), { timeout: 20_000 }).toBe('failed');
         for (const one of ids) {
-          await expect.poll(() => c.redis.client.hget(`rq:job:${one}`, 'status')).toBe('finished');
+          // one that ended in the worker that was killed runs again, if its end was not handed in
+          await expect
+            .poll(() => c.redis.client.hget(`rq:job:${one}`, 'status'), { timeout: 30_000 })
+            .toBe('finished');
           expect(await (await c.q.fetchJob(one))?.result).toBe(one);
         }
 
         // idle workers can't wait for jobs, and don't ask in a loop
         const before = await refusedReads(c);
+        const since = performance.now();
         await sleep(2_000);
         const asked = (await refusedReads(c)) - before;
+        const seconds = (performance.now() - since) / 1000;
         expect(asked).toBeGreaterThan(0);
-        expect(asked).toBeLessThan(c.workers.length * 5);
+        expect(asked).toBeLessThan(c.workers.length * (seconds + 3));
 
         await limit(c, 0);
         acknowledged += (await c.enqueue(20)).length;

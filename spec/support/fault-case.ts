@@ -145,11 +145,11 @@ export class FaultCase {
     await worker.end('SIGKILL');
   }
 
-  /** SIGKILL to a worker in the middle of a run: it is held still while the ledger is asked. */
-  async killBusy(): Promise<void> {
+  /** SIGKILL to a worker in the middle of a run, of another job than these: it is held still while the ledger is asked. */
+  async killBusy(but: readonly string[] = []): Promise<void> {
     const held = (worker: WorkerProcess): boolean => {
       worker.child.kill('SIGSTOP');
-      if (this.ledger.openRuns(worker.pid) > 0) return true;
+      if (this.ledger.openRuns(worker.pid, but) > 0) return true;
       worker.child.kill('SIGCONT');
       return false;
     };

@@ -73,10 +73,11 @@ export class Ledger {
     return { entries, faults };
   }
 
-  /** Runs that a process has begun and not ended. */
-  openRuns(pid: number): number {
+  /** Runs that a process has begun and not ended, but for those of some jobs. */
+  openRuns(pid: number, but: readonly string[] = []): number {
     const of = (kind: string): number =>
-      this.#lines().filter(line => line[0] === kind && line[2] === String(pid)).length;
+      this.#lines().filter(([what, id = '', by]) => what === kind && by === String(pid) && !but.includes(id))
+        .length;
     return of('start') - of('end');
   }
 
