@@ -69,8 +69,8 @@ describe('Redis that does not answer', () => {
     let silent = 0;
     const stopped = async (): Promise<void> => {
       // they end while nobody can be told
-      await c.enqueue(30, { ms: 500 });
-      await expect.poll(() => c.q.startedRegistry.count()).toBeGreaterThan(9);
+      await c.enqueue(60, { ms: 500 });
+      await expect.poll(() => c.q.startedRegistry.count(), { timeout: 20_000 }).toBeGreaterThan(9);
       c.ledger.struck();
       const began = performance.now();
       process.kill(c.redis.pid, 'SIGSTOP');
