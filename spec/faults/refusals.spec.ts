@@ -97,7 +97,8 @@ describe('LOADING', () => {
     await pipeline.exec();
     await first.client.save();
     await first.kill();
-    const slow = ['--key-load-delay', '5000', '--loading-process-events-interval-bytes', '1024'];
+    // long enough for a look, and less than a producer's deadline
+    const slow = ['--key-load-delay', '8000', '--loading-process-events-interval-bytes', '1024'];
     const loading = startRedis({ port: first.port, dir: first.dir, args: slow, whileLoading: true });
     const redis = await loading;
     closers.push(() => redis.stop());
