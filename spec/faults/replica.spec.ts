@@ -38,6 +38,7 @@ describe('a replica', () => {
         [...c.ledger.read().entries].filter(([, { told }]) => told === 'acknowledged').map(([id]) => id);
       const strikes = async (): Promise<void> => {
         await sleep(ALL ? 10_000 : 1000);
+        await expect.poll(() => known().length, { timeout: 60_000 }).toBeGreaterThan(20);
         const before = known();
         // what was written before this, over whichever connection, is confirmed with it
         await master.client.set('spec', '1');
@@ -45,7 +46,10 @@ describe('a replica', () => {
         confirmed = before;
         // from here on the replica hears nothing
         link.stop();
+        const heard = known().length;
         await sleep(ALL ? 2000 : 300);
+        // more than were under way
+        await expect.poll(() => known().length, { timeout: 60_000 }).toBeGreaterThan(heard + 20);
         c.ledger.struck();
         clients.leadTo(replica.port);
         await replica.client.replicaof('NO', 'ONE');
@@ -88,7 +92,7 @@ describe('a replica', () => {
           .toContain('min_slaves_good_slaves:0');
         const ends = performance.now() + (ALL ? 15_000 : 1000);
         const gave: unknown[] = [];
-        for (let n = 0; performance.now() < ends; n++) {
+        for (let n = 0; performance.now() < ends || n <= 10; n++) {
           const call = c.q.enqueue('ledger', [c.ledger.file, null, 0], { jobId: `refused-${n}` });
           gave.push(await call.catch((error: unknown) => error));
           c.ledger.told(`refused-${n}`, 'unsent');
@@ -96,6 +100,8 @@ describe('a replica', () => {
         }
         during = gave;
         link.goOn();
+        // on a busy machine it says a second late, now and then, that it is there
+        await c.redis.client.config('SET', 'min-replicas-max-lag', '10');
         await expect
           .poll(() => c.redis.client.info('replication'), { timeout: 20_000, interval: 20 })
           .toContain('min_slaves_good_slaves:1');
