@@ -5,6 +5,8 @@ import { advance } from '../../lib/lua/advance.ts';
 import { enqueue } from '../../lib/lua/enqueue.ts';
 import { queueDue } from '../../lib/lua/queue-due.ts';
 import { sweep } from '../../lib/lua/sweep.ts';
+import { loadScripts } from '../support/commands.ts';
+import { failingWorker } from '../support/exits.ts';
 import { ALL, faultCase, type FaultCase } from '../support/fault-case.ts';
 
 /** Microseconds from which Redis notes a command as slow, and how many it keeps. */
@@ -38,11 +40,6 @@ async function dependents(c: FaultCase, of: Job, count: number): Promise<string[
   }
   for (const id of ids) c.ledger.told(id, 'acknowledged');
   return ids;
-}
-
-/** How many jobs have dependents that are on their way. */
-async function releasing(c: FaultCase): Promise<number> {
-  return c.redis.client.hlen('rq:releasing');
 }
 
 describe('the dependents of one job', () => {
@@ -92,9 +89,12 @@ describe('the dependents of one job', () => {
 
   faultCase('run also where the worker is killed as they are released', options, async c => {
     const ids = await root(c);
-    const first = c.worker('--concurrency', '1');
-    await expect.poll(() => releasing(c), { timeout: 30_000, interval: 1 }).toBe(1);
-    await c.kill(first);
+    await loadScripts(c.redis.client);
+    // its first call takes the root, its second one hands that in, which releases some
+    const first = failingWorker(c, 'after:2:advance', 'default', '--lease', '3', '--concurrency', '1');
+    expect(await first.exit()).toEqual({ code: null, signal: 'SIGKILL' });
+    c.ledger.struck(first.pid);
+    expect(await c.redis.client.hlen('rq:releasing')).toBe(1);
     const left = await c.redis.client.scard('rq:releasing:root');
     expect(left, 'dependents that nobody goes on with').toBeGreaterThan(0);
     expect(await c.q.deferredRegistry.count()).toBe(left);
