@@ -16,9 +16,10 @@ describe('workers killed with SIGKILL', () => {
     'run each job whose result is not kept, and leave nothing of it',
     { timeout: 300_000 },
     async c => {
-      const [jobs, kills] = ALL ? [5_000, 20] : [200, 3];
+      // so long that the last one to be killed is at work, also where this comes late
+      const [jobs, kills, ms] = ALL ? [5_000, 20, 40] : [200, 3, 150];
       for (let n = 0; n < 3; n++) c.worker('--concurrency', '5');
-      const enqueued = c.enqueue(jobs, { ms: 40, options: { resultTtl: 0 }, leaves: 'dropped' });
+      const enqueued = c.enqueue(jobs, { ms, options: { resultTtl: 0 }, leaves: 'dropped' });
       for (let kill = 0; kill < kills; kill++) {
         await c.ended(Math.floor((jobs * (kill + 1)) / (kills + 2)));
         await strike(c);
@@ -44,6 +45,10 @@ describe('workers killed with SIGKILL', () => {
         const already = c.ledger.counts('end').size;
         for (let n = c.workers.length; n < 2; n++) c.worker('--concurrency', '5');
         await c.up();
+        // at once, or too few of them begin in time
+        const idle = async (): Promise<number> =>
+          String(await c.redis.client.client('LIST')).match(/ flags=\S*b.* cmd=blmove/g)?.length ?? 0;
+        await expect.poll(idle, { timeout: 20_000 }).toBe(2);
         const long = { ms: 2_500, options: { ttl: '2s' }, leaves: 'expiring' } as const;
         const ids = await c.enqueue(jobs, { ...long, atOnce: jobs });
         await expect.poll(() => c.ledger.counts('start').size, { timeout: 20_000 }).toBe(already + 10);
