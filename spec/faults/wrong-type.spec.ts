@@ -31,7 +31,7 @@ describe('the set of queues, where it holds another type', () => {
   });
 
   faultCase('leaves no job that was due among the scheduled ones', {}, async c => {
-    const retried = await job(c, 'fail', ['no'], { retry: { max: 1, interval: 1 } });
+    const retried = await job(c, 'fail', ['no'], { retry: { max: 1, interval: 3 } });
     c.worker();
     await expect.poll(() => retried.getStatus(), soon).toBe('scheduled');
     await struck(c, 'rq:queues', async () => {
