@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { useQueue, useRedis } from '../support/in-process.ts';
 import { ids, writeJobs } from '../support/jobs.ts';
+import { Proxy } from '../support/proxy.ts';
 import { NASTY, RqProcess, STEERS, Terminal, complaint, rq, rqJson } from '../support/rq.ts';
 
 const redis = useRedis();
@@ -93,7 +94,9 @@ describe('rq clean', () => {
 
   it('leaves the rest alone where it is interrupted among 20,000', async () => {
     await writeJobs(redis.client, ids('f', 20_000), { status: 'failed' });
-    const process = new RqProcess(redis.url, [
+    // through this process, which so is never far behind
+    await using proxy = await Proxy.to(redis.port, 5);
+    const process = new RqProcess(proxy.url, [
       'clean',
       '--status',
       'failed',

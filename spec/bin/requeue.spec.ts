@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { useQueue, useRedis } from '../support/in-process.ts';
 import { ids, writeJobs } from '../support/jobs.ts';
+import { Proxy } from '../support/proxy.ts';
 import { RqProcess, Terminal, complaint, rq, rqJson } from '../support/rq.ts';
 
 const redis = useRedis();
@@ -59,7 +60,9 @@ describe('rq requeue', () => {
 
   it('leaves the rest alone where it is interrupted among 20,000, and goes on when it is asked again', async () => {
     await writeJobs(redis.client, ids('f', 20_000), { status: 'failed' });
-    const process = new RqProcess(redis.url, ['requeue', '--queue', 'default', '--all', '--json']);
+    // through this process, which so is never far behind
+    await using proxy = await Proxy.to(redis.port, 5);
+    const process = new RqProcess(proxy.url, ['requeue', '--queue', 'default', '--all', '--json']);
     await expect.poll(() => q.count(), { timeout: 20_000, interval: 5 }).toBeGreaterThan(0);
     process.child.kill('SIGINT');
     const { code, out, err } = await process.end();
@@ -77,7 +80,8 @@ describe('rq requeue', () => {
 
   it('shows on a terminal how far it is', async () => {
     await writeJobs(redis.client, ids('f', 20_000), { status: 'failed' });
-    await using terminal = await Terminal.open(redis.url, ['requeue', '--queue', 'default', '--all']);
+    await using proxy = await Proxy.to(redis.port, 5);
+    await using terminal = await Terminal.open(proxy.url, ['requeue', '--queue', 'default', '--all']);
     await terminal.said(/Requeued \d+ of 20000/);
     terminal.type('\x03');
     expect(await terminal.end()).toBe(1);

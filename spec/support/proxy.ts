@@ -44,9 +44,11 @@ export class Proxy {
     this.#upstream = upstream;
   }
 
-  static async to(port: number): Promise<Proxy> {
+  /** `delay` is what each packet takes each way, as to a Redis far away. */
+  static async to(port: number, delay: number = 0): Promise<Proxy> {
     const server = createServer();
     const proxy = new Proxy(server, port);
+    proxy.delay = delay;
     server.on('connection', client => proxy.#join(client));
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
@@ -120,6 +122,10 @@ export class Proxy {
     this.cut();
     this.#server.close();
     await once(this.#server, 'close');
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
   }
 
   #arm(hits: Loss['hits'], keep: number): Promise<string> {
