@@ -100,7 +100,7 @@ describe.each(['SIGTERM', 'SIGINT'] as const)('%s to rq-worker', signal => {
 
   it('lets the running job finish, and takes no other', async () => {
     const worker = await start().listening();
-    const job = await running(worker, 'stubborn', 600);
+    const job = await running(worker, 'stubborn', 2_000);
     const next = await queue.enqueue('add', [1, 2]);
     await ends(worker, signal);
     expect(await redis.client.hmget(`rq:job:${job.id}`, 'status', 'result')).toEqual(['finished', '"done"']);
