@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { getCurrentJob, JobStoppedError, StopRequestedError } from '../../lib/index.ts';
 import { startWorker } from '../support/worker-process.ts';
-import { RUNNERS, useBoth, type Runner } from './both.ts';
+import { gate, RUNNERS, useBoth, type Runner } from './both.ts';
 import { missing, PythonWorker, rq, VERSIONS } from './python.ts';
 
 describe.each(VERSIONS)('Commands, with Python RQ %s', version => {
@@ -49,17 +49,22 @@ describe.each(VERSIONS)('Commands, with Python RQ %s', version => {
     });
 
     it('stop nothing where they name a job that it does not run', async () => {
-      const held = () => new Promise(resolve => setTimeout(resolve, 50, 'well'));
+      const { passed, open } = gate();
+      const held = () => passed.then(() => 'well');
       const id = await write('Python', 'held');
       const w = worker({ held });
       const worked = w.work({ burst: true });
       await started(id);
+      // it has heard the first one when it warns of the second one
+      const heard = once(w, 'warning');
       await python.run(
-        'from rq.command import send_command; send_command(c, name, "stop-job", job_id="another")',
+        'from rq.command import send_command; send_command(c, name, "stop-job", job_id="another"); send_command(c, name, "mark")',
         {
           name: w.name,
         },
       );
+      expect(await heard).toEqual([expect.stringContaining('mark')]);
+      open();
       await worked;
       expect(await (await q.fetchJob(id))?.result).toBe('well');
     });
@@ -69,7 +74,8 @@ describe.each(VERSIONS)('Commands, with Python RQ %s', version => {
       try {
         await process.listening();
         const id = await write('Python', 'stubborn', [300]);
-        await started(id);
+        // Redis says so before the worker has it, and what it has not begun it gives back
+        await process.said(new RegExp(`\\(${id}\\)`));
         await python.run('send_shutdown_command(c, "node-1")');
         expect(await process.exit()).toEqual({ code: 0, signal: null });
         expect(await (await q.fetchJob(id))?.result).toBe('done');
@@ -132,7 +138,8 @@ describe.each(VERSIONS)('Commands, with Python RQ %s', version => {
     });
 
     it('are over with a suspension that was for a time', async () => {
-      await python.run('suspend(c, 1)');
+      // longer than a worker takes to look
+      await python.run('suspend(c, 3)');
       const id = await write('Python', 'tasks.add', [1, 2]);
       const w = worker();
       const suspended = once(w, 'suspended');
