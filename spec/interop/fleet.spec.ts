@@ -94,9 +94,15 @@ describe(`workers and producers of Node and of Python RQ ${VERSION}, with worker
     }
   }
 
+  /** All are at work before there is any: or those of the language that is faster to its feet do most of it. */
+  async function listening(): Promise<void> {
+    const all = (): boolean => alive.every(one => /Listening on/.test(said(one)));
+    await vi.waitFor(() => expect(all()).toBe(true), { timeout: 30_000 });
+  }
+
   async function kill(kind: Member['kind']): Promise<void> {
     const ready = (): Member[] => alive.filter(one => one.kind === kind && /Listening on/.test(said(one)));
-    await vi.waitFor(() => expect(ready().length).toBeGreaterThan(0), 10_000);
+    await vi.waitFor(() => expect(ready().length).toBeGreaterThan(0), 30_000);
     const member = pick(ready());
     alive.splice(alive.indexOf(member), 1);
     killed.push(member);
@@ -173,6 +179,7 @@ describe(`workers and producers of Node and of Python RQ ${VERSION}, with worker
     try {
       for (const kind of ['Node', 'Node', 'Node', 'Python', 'Python', 'Python', 'Python'] as const)
         start(kind);
+      await listening();
       const ids = (kind: string): string[] => Array.from({ length: JOBS / 2 }, (_, i) => `${kind}-${i}`);
       const span = (): number => Number((draw() * 0.08).toFixed(3));
       const produced = Promise.all([
@@ -207,7 +214,7 @@ describe(`workers and producers of Node and of Python RQ ${VERSION}, with worker
     } finally {
       await python.close();
     }
-  }, 120_000);
+  }, 180_000);
 
   beforeEach(context => {
     if (why !== undefined) context.skip(why);
@@ -306,7 +313,7 @@ if begun: worker.prepare_job_execution(taken, True)`;
     const next = workers.start(['default'], '--lease', '3');
     await vi.waitFor(
       async () => expect(await redis.client.hget('rq:job:died', 'execution_id')).toMatch(/^n/),
-      9000,
+      20_000,
     );
     await next.end('SIGKILL');
     await pastItsScore();
