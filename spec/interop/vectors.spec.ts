@@ -324,7 +324,7 @@ function formOf({ rq, scenarios }: Vector): unknown {
       .toString()
       .replace(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/, 'a time')
       .replace(/^\d{10}\.\d{1,6}$/, 'unix seconds')
-      .replace(/^0\.\d+$|^\d(\.\d+)?e-\d+$/, 'a span');
+      .replace(/^\d\.\d+$|^\d(\.\d+)?e-\d+$/, 'a span');
   };
   const hash = (all: Hash): unknown => Object.entries(all).map(([name, value]) => [name, text(value, name)]);
   const tens = (n: Score | null): string => String(typeof n === 'number' ? Math.round(n / 10) : n);
