@@ -69,7 +69,7 @@ describe.each([
     const noticed = async (): Promise<boolean> =>
       (await refusals(redis.client)).includes(`${user}-less: ${command}`);
     const url = await without(user, command);
-    const walk = { url, look: redis.client, patience: ALL ? 1_000 : 300 };
+    const walk = { url, look: redis.client, patience: 2_000 };
     const errors = await steps(ALL ? walk : { ...walk, enough: noticed });
     expect(await noticed(), 'refused').toBe(true);
     // without INFO a connection counts as ready while Redis still loads
@@ -147,7 +147,7 @@ describe('the README’s user for operators', () => {
   const more = commandsOf('rq-operator').filter(command => !commandsOf('rq-producer').includes(command));
   it.each(more)('needs %s', async command => {
     await redis.client.call('ACL', 'LOG', 'RESET');
-    const walk = { url: await without('rq-operator', command), look: redis.client, patience: 300 };
+    const walk = { url: await without('rq-operator', command), look: redis.client, patience: 2_000 };
     expect((await operatorSteps(walk)).length).toBeGreaterThan(0);
     expect(await refusals(redis.client)).toContain(`rq-operator-less: ${command}`);
   });
