@@ -6,8 +6,8 @@ import { under } from '../support/load.ts';
 const redis = { args: ['--appendonly', 'yes', '--appendfsync', 'always'] };
 
 /** The workers of a case: they live through all of it. */
-async function workers(c: FaultCase): Promise<number[]> {
-  const all = [c.worker('--concurrency', '5'), c.worker('--concurrency', '5')];
+async function workers(c: FaultCase, ...args: readonly string[]): Promise<number[]> {
+  const all = [c.worker('--concurrency', '5', ...args), c.worker('--concurrency', '5', ...args)];
   await c.enqueue(20);
   await c.ended(20);
   return all.map(({ pid }) => pid);
@@ -33,7 +33,8 @@ async function atWorkAgain(c: FaultCase, pids: readonly number[]): Promise<void>
 
 describe('Redis killed with SIGKILL, and its append-only file kept', () => {
   faultCase('and started again at once, several times', { redis, timeout: 300_000 }, async c => {
-    const pids = await workers(c);
+    // on a busy machine a restart may last for some seconds
+    const pids = await workers(c, '--lease', '10');
     const restarts = ALL ? 25 : 3;
     const strikes = async (): Promise<void> => {
       for (let n = 0; n < restarts; n++) {
