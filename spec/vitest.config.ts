@@ -8,8 +8,8 @@ export default defineConfig({
     exclude: process.env['RQ_FAULTS'] === 'all' ? [] : ['spec/faults/long/**'],
     pool: 'forks',
     maxWorkers: 3,
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     // what comes in milliseconds as a rule takes more than vitest's own second where a machine is busy
     expect: { poll: { timeout: 10_000 } },
     reporters: ['default', './spec/support/reporter.ts'],
