@@ -163,15 +163,21 @@ describe('the order of the queues', () => {
 describe('prefetch', () => {
   it('takes jobs ahead, and gives them back at the end', async () => {
     let go: () => void = () => {};
-    const long = async (): Promise<void> => new Promise(resolve => (go = resolve));
+    let began = false;
+    const long = async (): Promise<void> => {
+      began = true;
+      await new Promise<void>(resolve => (go = resolve));
+    };
     const first = await q.enqueue('long');
     const rest = await q.enqueueMany(Array.from({ length: 5 }, () => ['noop'] as const));
     const worker = new Worker('default', { connection: redis.url, functions: { long, noop }, prefetch: 3 });
     const working = worker.work();
-    await expect.poll(() => redis.client.zcard('rq:wip:default'), { timeout: 5000 }).toBe(4);
+    await expect.poll(() => redis.client.zcard('rq:wip:default')).toBe(4);
+    // Redis knows before the worker does, and a stop in between gives all of them back
+    await expect.poll(() => began).toBe(true);
     expect(await q.getJobIds()).toEqual(rest.slice(3).map(({ id }) => id));
     const stopping = worker.stop();
-    await expect.poll(() => q.getJobIds(), { timeout: 5000 }).toEqual(rest.map(({ id }) => id));
+    await expect.poll(() => q.getJobIds()).toEqual(rest.map(({ id }) => id));
     go();
     await stopping;
     await working;
