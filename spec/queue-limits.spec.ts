@@ -77,10 +77,11 @@ describe('a rate limit', () => {
     await q.enqueueMany([['noop'], ['noop']]);
     const worker = new Worker('default', { connection: redis.url, functions: { noop } });
     const working = worker.work();
-    await expect.poll(() => q.finishedRegistry.count(), { timeout: 5000 }).toBe(1);
+    await expect.poll(() => q.finishedRegistry.count()).toBe(1);
     await redis.client.config('RESETSTAT');
     const began = performance.now();
-    await expect.poll(() => performance.now() - began, { timeout: 5000 }).toBeGreaterThan(2000);
+    // long enough that what comes once, or falls on an edge, weighs little
+    await expect.poll(() => performance.now() - began).toBeGreaterThan(5000);
     const stats = await redis.client.info('commandstats');
     const calls =
       Number(/cmdstat_evalsha:calls=(\d+)/.exec(stats)?.[1]) +

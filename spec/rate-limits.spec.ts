@@ -12,7 +12,7 @@ const link = useLink(redis);
 const store = useWorkerStore('default', 'other');
 const makeWorker = useWorkers(redis);
 
-const soon = { timeout: 5000, interval: 10 };
+const soon = { timeout: 10_000, interval: 10 };
 const nothing = (): void => {};
 
 const put = (count: number, queue: Queue = q) =>
@@ -187,7 +187,8 @@ describe('a worker', () => {
     const began = performance.now();
     await q.setRateLimit('3/h');
     await expect.poll(() => q.finishedRegistry.count(), soon).toBe(3);
-    expect(performance.now() - began).toBeLessThan(2500);
+    // and not at its next look at claims, after 15 s
+    expect(performance.now() - began).toBeLessThan(5000);
   });
 
   it('loses nothing that it took while queues were paused under it', async () => {
@@ -222,7 +223,8 @@ describe('a worker', () => {
     await expect.poll(() => other.finishedRegistry.count(), soon).toBe(1);
     await redis.client.config('RESETSTAT');
     const began = performance.now();
-    await expect.poll(() => performance.now() - began, { timeout: 5000 }).toBeGreaterThan(3000);
+    // long enough that what comes once, or falls on an edge, weighs little
+    await expect.poll(() => performance.now() - began).toBeGreaterThan(5000);
     const stats = await redis.client.info('commandstats');
     const seconds = (performance.now() - began) / 1000;
     // what is asked over the wire; what scripts call inside is counted too, but by other names
