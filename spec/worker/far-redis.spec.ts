@@ -42,17 +42,22 @@ describe('prefetch', () => {
 
   it('has a short job wait behind a long one, while another worker is free', async () => {
     let end: () => void = () => {};
-    const long = (): Promise<void> => new Promise(resolve => (end = resolve));
+    let began = false;
+    const long = (): Promise<void> => {
+      began = true;
+      return new Promise(resolve => (end = resolve));
+    };
     const short = (): number => 1;
     const [, behind] = await q.enqueueMany([['long'], ['short']]);
     void makeWorker({ long, short }, { prefetch: 1 }, 'default').work();
-    await expect.poll(() => q.startedRegistry.count(), { timeout: 5000 }).toBe(2);
+    await expect.poll(() => q.startedRegistry.count()).toBe(2);
+    await expect.poll(() => began).toBe(true);
     void makeWorker({ long, short }, {}, 'default').work();
     // the other worker runs what comes after it
     const after = await q.enqueue('short');
-    expect(await after.wait({ timeout: 5 })).toBe(1);
+    expect(await after.wait({ timeout: 15 })).toBe(1);
     expect(await behind?.getStatus()).toBe('started');
     end();
-    await behind?.wait({ timeout: 5 });
+    await behind?.wait({ timeout: 15 });
   });
 });

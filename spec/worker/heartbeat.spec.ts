@@ -18,7 +18,7 @@ const q = useQueue(redis, 'q');
 const makeWorker = useWorkers(redis);
 
 const TIMESTAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/;
-const soon = { timeout: 4000, interval: 20 };
+const soon = { timeout: 15_000, interval: 20 };
 
 async function listening(
   functions: FunctionSource = { f: () => 1 },
@@ -87,7 +87,8 @@ describe('a worker’s registration', () => {
     const fields = await fieldsOf(worker);
     expect(fields).toMatchObject({ successful_job_count: '3', failed_job_count: '1' });
     expect(Number(fields['total_working_time'])).toBeGreaterThan(0.055);
-    expect(Number(fields['total_working_time'])).toBeLessThan(2);
+    // seconds, not milliseconds
+    expect(Number(fields['total_working_time'])).toBeLessThan(20);
   });
 
   it('comes back after its hash was deleted', async () => {

@@ -19,7 +19,7 @@ describe('a worker of many queues', () => {
       const job = await q.enqueue('f');
       const worker = makeWorker({ f: () => 'done' }, { concurrency, dequeueStrategy }, names);
       void worker.work();
-      expect(await job.wait({ timeout: '10s' })).toBe('done');
+      expect(await job.wait({ timeout: '25s' })).toBe('done');
       await worker.stop('cold');
     },
   );

@@ -7,7 +7,7 @@ import { useQueue, useRedis, useWorkers } from '../support/in-process.ts';
 const redis = useRedis();
 const q = useQueue(redis);
 const makeWorker = useWorkers(redis);
-const soon = { timeout: 5000, interval: 10 };
+const soon = { timeout: 15_000, interval: 10 };
 
 function paceAfter(...runs: readonly number[]): number {
   const pace = new Pace();

@@ -16,7 +16,7 @@ afterEach(() => {
   for (const waits of opened.splice(0)) waits.close();
 });
 
-const soon = { timeout: 4000, interval: 5 };
+const soon = { timeout: 15_000, interval: 5 };
 
 /** Number of blocking reads under way. */
 async function reads(): Promise<number> {
@@ -95,7 +95,7 @@ describe('Waits', () => {
     const { waits, letGo } = makeWaits();
     for (let i = 0; i < 50; i++) {
       waits.arm();
-      await expect.poll(reads, { timeout: 4000, interval: 1 }).toBe(2);
+      await expect.poll(reads, { ...soon, interval: 1 }).toBe(2);
       await Promise.all([put('a', `a${i}`), put('b', `b${i}`), letGo()]);
       expect([await list('rq:queue:a'), await list('rq:queue:b')]).toEqual([[`a${i}`], [`b${i}`]]);
       await redis.client.del('rq:queue:a', 'rq:queue:b');
@@ -190,7 +190,7 @@ describe('a worker with one slot and two queues', () => {
     };
     await start({ slow, stranger: () => strangers++ });
     for (let i = 0; i < 150; i++) {
-      await expect.poll(reads, { timeout: 4000, interval: 1 }).toBe(2);
+      await expect.poll(reads, { ...soon, interval: 1 }).toBe(2);
       await enqueue('a', `a${i}`, 'slow');
       await enqueue('b', `b${i}`, 'stranger');
       const first = put('a', `a${i}`);
@@ -198,7 +198,7 @@ describe('a worker with one slot and two queues', () => {
       const until = performance.now() + (i % 10) * 0.15;
       while (performance.now() < until) await new Promise(setImmediate);
       await Promise.all([first, put('b', `b${i}`)]);
-      await expect.poll(() => mine + strangers, { timeout: 4000, interval: 1 }).toBe(2 * (i + 1));
+      await expect.poll(() => mine + strangers, { ...soon, interval: 1 }).toBe(2 * (i + 1));
     }
     expect(held).toBe(0);
   });

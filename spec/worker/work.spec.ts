@@ -50,7 +50,7 @@ describe('Worker.work', () => {
     const worker = makeWorker({ f: (x: number) => x * 2 });
     void worker.work();
     await once(worker, 'listening');
-    for (const n of [1, 2, 3]) expect(await (await q.enqueue('f', [n])).wait({ timeout: 5 })).toBe(n * 2);
+    for (const n of [1, 2, 3]) expect(await (await q.enqueue('f', [n])).wait({ timeout: 15 })).toBe(n * 2);
   });
 
   it('describes a job in its events', async () => {
@@ -126,7 +126,7 @@ describe('Worker.work with maxJobs', () => {
     const working = worker.work({ maxJobs: 2 });
     await once(worker, 'listening');
     const first = await q.enqueue('f');
-    await first.wait({ timeout: 5 });
+    await first.wait({ timeout: 15 });
     expect(await redis.client.hexists(`rq:worker:${worker.name}`, 'death')).toBe(0);
     await q.enqueue('f');
     await working;
@@ -164,8 +164,8 @@ describe('Worker.work with maxIdleTime', () => {
     await once(worker, 'listening');
     // it was idle before: its reads are under way
     await expect.poll(async () => String(await redis.client.call('CLIENT', 'LIST'))).toContain('cmd=blmove');
-    expect(await (await q.enqueue('f')).wait({ timeout: 5 })).toBe(1);
-    expect(await (await q.enqueue('f')).wait({ timeout: 5 })).toBe(1);
+    expect(await (await q.enqueue('f')).wait({ timeout: 15 })).toBe(1);
+    expect(await (await q.enqueue('f')).wait({ timeout: 15 })).toBe(1);
   });
 });
 
@@ -184,14 +184,14 @@ describe('Worker.work while work is suspended', () => {
     void worker.work();
     await once(worker, 'suspended');
     await expect
-      .poll(() => redis.client.hget(`rq:worker:${worker.name}`, 'state'), { timeout: 3000, interval: 20 })
+      .poll(() => redis.client.hget(`rq:worker:${worker.name}`, 'state'), { interval: 20 })
       .toBe('suspended');
     // it looks now and then
     const before = await scripts();
-    await expect.poll(scripts, { timeout: 4000, interval: 20 }).toBeGreaterThan(before + 1);
+    await expect.poll(scripts, { interval: 20 }).toBeGreaterThan(before + 1);
     expect(await q.count()).toBe(1);
     await redis.client.del('rq:suspended');
-    expect(await job.wait({ timeout: 5 })).toBe(1);
+    expect(await job.wait({ timeout: 15 })).toBe(1);
     expect(seen.filter(name => name === 'suspended' || name === 'resumed')).toEqual(['suspended', 'resumed']);
   });
 

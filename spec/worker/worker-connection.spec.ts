@@ -13,7 +13,7 @@ const q = useQueue(redis, 'q');
 afterEach(() => redis.client.config('SET', 'maxmemory', '0'));
 const makeWorker = useWorkers(redis);
 
-const soon = { timeout: 3000, interval: 10 };
+const soon = { timeout: 15_000, interval: 10 };
 const DATA = '["f",null,[],{}]';
 
 async function reads(): Promise<number> {
