@@ -131,7 +131,8 @@ describe("Worker.stop('cold')", () => {
     const began = performance.now();
     await worker.stop('cold');
     await working;
-    expect(performance.now() - began).toBeLessThan(1000);
+    // the grace is 5 s
+    expect(performance.now() - began).toBeLessThan(4000);
     expect(await list()).toEqual([id]);
     expect(await hash(id)).toMatchObject({ status: 'queued' });
     expect(await hash(id)).not.toHaveProperty('recoveries');
@@ -204,7 +205,8 @@ describe('Worker.stop, twice and early', () => {
     const began = performance.now();
     await worker.stop();
     await working;
-    expect(performance.now() - began).toBeLessThan(1000);
+    // what does not answer gets 2 s
+    expect(performance.now() - began).toBeLessThan(1900);
     await expect
       .poll(async () => String(await redis.client.call('CLIENT', 'LIST')), { interval: 10 })
       .not.toMatch(/cmd=(blmove|subscribe)/);

@@ -66,7 +66,8 @@ describe('a worker whose Redis is down when it starts', () => {
     const began = performance.now();
     await worker.stop();
     await working;
-    expect(performance.now() - began).toBeLessThan(1000);
+    // what does not answer gets 2 s
+    expect(performance.now() - began).toBeLessThan(1900);
   });
 });
 
