@@ -124,13 +124,13 @@ describe('a worker whose burst is over', () => {
   it('does not take its own end for a lost connection', async () => {
     const sockets = (): number =>
       process.getActiveResourcesInfo().filter(name => name === 'TCPSocketWrap').length;
-    await redis.client.ping();
-    const before = sockets();
+    // what earlier workers opened may take a while to close: then there is the one that looks at keys
+    await expect.poll(sockets, soon).toBe(1);
     const worker = makeWorker();
     const told: string[] = [];
     worker.on('disconnected', error => told.push(error.message)).on('stopped', () => told.push('stopped'));
     await worker.work({ burst: true });
-    await expect.poll(sockets, soon).toBe(before);
+    await expect.poll(sockets, soon).toBe(1);
     // the end of a socket is told in a later turn
     for (let turn = 0; turn < 3; turn++) await new Promise(resolve => setImmediate(resolve));
     expect(told).toEqual(['stopped']);
@@ -159,8 +159,11 @@ describe('a worker on a Redis that is out of memory', () => {
     };
     await expect.poll(reads, soon).toBe(0);
     const before = await calls();
+    const began = performance.now();
     await expect.poll(calls, soon).toBeGreaterThan(before);
-    expect((await calls()) - before).toBeLessThan(10);
+    const more = (await calls()) - before;
+    // its looks at what is due are among them, two a second
+    expect(more).toBeLessThan(10 + 5 * ((performance.now() - began) / 1000));
   });
 
   async function readId(): Promise<string> {
