@@ -122,8 +122,9 @@ describe('/metrics: jobs', () => {
 describe('/metrics: queues', () => {
   it('say what waits, how long the oldest has, and what is in the registries', async () => {
     const worker = makeWorker(functions, { metrics }, ['q', 'other']);
-    const { url } = await served(worker);
+    // before the worker waits at the queue: a read that is under way would take one job off the list for a moment
     await q.pause();
+    const { url } = await served(worker);
     const [first, dependency] = await q.enqueueMany([['ok'], ['ok']]);
     await q.enqueue('ok', [], { dependsOn: dependency });
     await q.enqueueIn('1h', 'ok');
