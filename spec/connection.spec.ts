@@ -9,6 +9,8 @@ import { useRedis } from './support/in-process.ts';
 import { freePort, startRedis, type RedisServer } from './support/redis.ts';
 
 const server = useRedis();
+/** A port that is nobody's, as a free one may be somebody's the next moment. */
+const NOBODY = '127.0.0.1:1';
 /** What a spec opened. */
 let open: { close(): void }[] = [];
 
@@ -73,24 +75,22 @@ describe('Link.ready', () => {
   });
 
   it('rejects within the deadline where nothing listens: says where, and that nothing was sent', async () => {
-    const port = await freePort();
     const began = performance.now();
-    const error = await refusalOf(linkTo(`redis://me:hunter2@127.0.0.1:${port}`, 300).ready());
+    const error = await refusalOf(linkTo(`redis://me:hunter2@${NOBODY}`, 1000).ready());
     const took = performance.now() - began;
-    expect(took).toBeGreaterThan(250);
-    expect(took).toBeLessThan(2000);
+    expect(took).toBeGreaterThan(950);
+    // 5 s are what it takes unless it is told otherwise
+    expect(took).toBeLessThan(4500);
     expect(error.code).toBe('RQ_CONNECTION');
     expect(error.message).toMatch(
-      new RegExp(
-        `^No connection to Redis at 127.0.0.1:${port} within 300 ms; nothing was sent.*ECONNREFUSED`,
-      ),
+      new RegExp(`^No connection to Redis at ${NOBODY} within 1000 ms; nothing was sent.*ECONNREFUSED`),
     );
     expect(inspect(error, { depth: Infinity })).not.toContain('hunter2');
   });
 
   it('tries again when it is asked again, and finds a Redis that came meanwhile', async () => {
     const port = await freePort();
-    const link = linkTo(`redis://127.0.0.1:${port}`, 200);
+    const link = linkTo(`redis://127.0.0.1:${port}`, 1500);
     await refusalOf(link.ready());
     const late = await startRedis({ port });
     try {
@@ -104,7 +104,7 @@ describe('Link.ready', () => {
 
   it('finds a Redis that comes before the deadline', async () => {
     const port = await freePort();
-    const link = linkTo(`redis://127.0.0.1:${port}`, 5000);
+    const link = linkTo(`redis://127.0.0.1:${port}`, 20_000);
     const ready = link.ready();
     await reconnecting(link);
     const late = await startRedis({ port });
@@ -168,14 +168,14 @@ describe('a wrong password', () => {
   });
 
   it('is a ConnectionError that says so', async () => {
-    const link = linkTo(`redis://:hunter2@127.0.0.1:${guarded.port}`, 300);
+    const link = linkTo(`redis://:hunter2@127.0.0.1:${guarded.port}`);
     const error = await refusalOf(link.ready());
     expect(error.message).toContain('WRONGPASS');
     expect(error.message).toContain(`127.0.0.1:${guarded.port}`);
   });
 
   it('is not told, however the error is looked at', async () => {
-    const link = linkTo(`redis://me:hunter2@127.0.0.1:${guarded.port}`, 300);
+    const link = linkTo(`redis://me:hunter2@127.0.0.1:${guarded.port}`);
     const error = await refusalOf(link.ready());
     expect(error.message).not.toContain('hunter2');
     expect(inspect(error, { depth: Infinity, showHidden: true })).not.toContain('hunter2');
@@ -199,7 +199,8 @@ describe('a database that is refused', () => {
     for (let tries = 0; tries < 2; tries++) {
       const began = performance.now();
       expect((await refusalOf(link.ready())).message).toMatch(said);
-      expect(performance.now() - began).toBeLessThan(1000);
+      // it waits 5 s for what may come
+      expect(performance.now() - began).toBeLessThan(4500);
       expect(link.usable).toBe(false);
     }
   });
@@ -240,13 +241,13 @@ describe('Link.close, of a connection of ours', () => {
   });
 
   it('rejects those who wait', async () => {
-    const link = linkTo(`redis://127.0.0.1:${await freePort()}`, 2000);
+    const link = linkTo(`redis://${NOBODY}`, 20_000);
     const waiting = refusalOf(link.ready());
     await reconnecting(link);
     const began = performance.now();
     link.close();
     expect((await waiting).message).toContain('is closed');
-    expect(performance.now() - began).toBeLessThan(1000);
+    expect(performance.now() - began).toBeLessThan(4500);
   });
 });
 
@@ -282,7 +283,7 @@ describe('a client that was handed in', () => {
     const began = performance.now();
     const error = await refusalOf(linkTo(client).ready());
     expect(error.message).toContain('is closed');
-    expect(performance.now() - began).toBeLessThan(1000);
+    expect(performance.now() - began).toBeLessThan(4500);
   });
 
   it('is brought back after it was cut where another link of ours made it', async () => {
