@@ -10,6 +10,8 @@ const redis = useRedis();
 const q = useQueue(redis);
 
 const work = (): Promise<void> => workOff(redis);
+/** Milliseconds after which it may have been a look of the waiter's own; a worker has to be started in them. */
+const BEFORE_RECHECK = WAIT_RECHECK_MS - 100;
 
 /** How long something takes, in milliseconds. */
 async function timed<T>(promise: Promise<T>): Promise<[value: T, ms: number]> {
@@ -21,7 +23,7 @@ async function timed<T>(promise: Promise<T>): Promise<[value: T, ms: number]> {
 async function listened(job: Job): Promise<void> {
   const channel = `rq:status:${job.origin}:${job.id}`;
   await vi.waitFor(async () => expect(await redis.client.pubsub('NUMSUB', channel)).toEqual([channel, 1]), {
-    timeout: 3000,
+    timeout: 10_000,
     interval: 10,
   });
 }
@@ -35,7 +37,7 @@ describe('Job.wait', () => {
     const [value, ms] = await wait;
     expect(value).toBe(85);
     expect(job.status).toBe('finished');
-    expect(ms).toBeLessThan(WAIT_RECHECK_MS / 2);
+    expect(ms).toBeLessThan(BEFORE_RECHECK);
   });
 
   it('gives the value at once where the job has ended before', async () => {
@@ -43,7 +45,7 @@ describe('Job.wait', () => {
     await work();
     const [value, ms] = await timed(job.wait());
     expect(value).toBe(85);
-    expect(ms).toBeLessThan(1000);
+    expect(ms).toBeLessThan(BEFORE_RECHECK);
   });
 
   it('gives null for a function that returns nothing', async () => {
@@ -62,7 +64,7 @@ describe('Job.wait', () => {
     await work();
     const [value, ms] = await wait;
     expect(value).toEqual([text]);
-    expect(ms).toBeLessThan(WAIT_RECHECK_MS / 2);
+    expect(ms).toBeLessThan(BEFORE_RECHECK);
   });
 
   it('rejects at once when the job fails', async () => {
@@ -75,7 +77,7 @@ describe('Job.wait', () => {
       code: 'RQ_JOB_FAILED',
       remote: { name: 'RangeError', message: 'no luck' },
     });
-    expect(ms).toBeLessThan(WAIT_RECHECK_MS / 2);
+    expect(ms).toBeLessThan(BEFORE_RECHECK);
   });
 
   it('rejects at once when the job is canceled', async () => {
@@ -85,7 +87,7 @@ describe('Job.wait', () => {
     await job.cancel();
     const [error, ms] = await wait;
     expect(error).toMatchObject({ code: 'RQ_JOB_CANCELED' });
-    expect(ms).toBeLessThan(WAIT_RECHECK_MS / 2);
+    expect(ms).toBeLessThan(BEFORE_RECHECK);
   });
 
   it('rejects at once where there is no such job', async () => {
@@ -93,7 +95,7 @@ describe('Job.wait', () => {
     await job.delete();
     const [error, ms] = await timed(job.wait().catch((reason: unknown) => reason));
     expect(error).toMatchObject({ code: 'RQ_NO_SUCH_JOB' });
-    expect(ms).toBeLessThan(1000);
+    expect(ms).toBeLessThan(BEFORE_RECHECK);
   });
 
   it('gives up after its timeout, and leaves the job alone', async () => {
@@ -102,7 +104,7 @@ describe('Job.wait', () => {
     expect(error).toMatchObject({ name: 'WaitTimeoutError', code: 'RQ_WAIT_TIMEOUT', jobId: job.id });
     expect(String(error)).toMatch(/had not ended after 0\.3 s: it is queued/);
     expect(ms).toBeGreaterThan(290);
-    expect(ms).toBeLessThan(1500);
+    expect(ms).toBeLessThan(BEFORE_RECHECK);
     expect(await job.getStatus()).toBe('queued');
   });
 
@@ -110,7 +112,7 @@ describe('Job.wait', () => {
     const job = await q.enqueue('f');
     await expect(job.wait({ timeout: '100ms' })).rejects.toMatchObject({ code: 'RQ_WAIT_TIMEOUT' });
     await vi.waitFor(async () => expect(await redis.client.pubsub('CHANNELS')).toEqual([]), {
-      timeout: 2000,
+      timeout: 10_000,
       interval: 10,
     });
   });
@@ -134,7 +136,7 @@ describe('Job.wait', () => {
     await work();
     const [value, ms] = await wait;
     expect(value).toBe(3);
-    expect(ms).toBeLessThan(WAIT_RECHECK_MS / 2);
+    expect(ms).toBeLessThan(BEFORE_RECHECK);
   });
 
   it('hears the message after the loss of its connection', async () => {
@@ -145,7 +147,7 @@ describe('Job.wait', () => {
     await listened(job);
     await work();
     expect((await wait)[0]).toBe(3);
-    expect((await wait)[1]).toBeLessThan(WAIT_RECHECK_MS / 2);
+    expect((await wait)[1]).toBeLessThan(BEFORE_RECHECK);
   });
 
   it('is not misled by a message that is none', async () => {
@@ -160,7 +162,7 @@ describe('Job.wait', () => {
     expect(await wait).toBe(3);
   });
 
-  it('notices what nobody told: an end by Python, a deletion, an expiry', { timeout: 15_000 }, async () => {
+  it('notices what nobody told: an end by Python, a deletion, an expiry', async () => {
     const [finished, failed, deleted, expired] = await q.enqueueMany([['f'], ['f'], ['f'], ['f']]);
     const waits = [finished, failed, deleted, expired].map(job =>
       timed(job.wait().catch((error: unknown) => error)),
@@ -175,7 +177,7 @@ describe('Job.wait', () => {
     expect(b?.[0]).toMatchObject({ code: 'RQ_JOB_FAILED', remote: { name: 'ValueError', message: 'no' } });
     expect(c?.[0]).toMatchObject({ code: 'RQ_NO_SUCH_JOB', jobId: deleted.id });
     expect(d?.[0]).toMatchObject({ code: 'RQ_NO_SUCH_JOB', jobId: expired.id });
-    for (const each of [a, b, c, d]) expect(each?.[1]).toBeLessThan(WAIT_RECHECK_MS + 1500);
+    for (const each of [a, b, c, d]) expect(each?.[1]).toBeLessThan(2 * WAIT_RECHECK_MS);
   });
 
   it('ends with the reason of its signal, and leaves the job alone', async () => {
@@ -187,7 +189,7 @@ describe('Job.wait', () => {
     ending.abort(reason);
     const [error, ms] = await wait;
     expect(error).toBe(reason);
-    expect(ms).toBeLessThan(2000);
+    expect(ms).toBeLessThan(BEFORE_RECHECK);
     expect(await job.getStatus()).toBe('queued');
     await work();
     expect(await job.wait()).toBe(3);
