@@ -216,7 +216,7 @@ describe('A job whose dependency has ended', () => {
       expect(job.status).toBe('deferred');
       const told = { code: 'RQ_DEPENDENCY_FAILED', jobId: job.id, dependencyId: 'a', status: how };
       await expect(job.result).rejects.toMatchObject(told);
-      await expect(job.wait({ timeout: 1 })).rejects.toMatchObject(told);
+      await expect(job.wait({ timeout: 10 })).rejects.toMatchObject(told);
     }
     expect(await q.getJobIds()).toEqual([]);
   });

@@ -46,7 +46,7 @@ describe('Job.cancel of a dependency', () => {
     await all[0].cancel();
     expect(await statuses(all)).toEqual(['canceled', 'deferred', 'deferred', 'deferred']);
     for (const job of all.slice(1))
-      await expect(job.wait({ timeout: 2 })).rejects.toMatchObject({
+      await expect(job.wait({ timeout: 10 })).rejects.toMatchObject({
         code: 'RQ_DEPENDENCY_FAILED',
         dependencyId: 'a',
         status: 'canceled',

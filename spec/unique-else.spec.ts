@@ -67,7 +67,7 @@ describe('unique on args, else replace', () => {
     expect(await q.canceledRegistry.getJobIds()).toEqual([old.id]);
     expect(await redis.client.ttl(`rq:job:${old.id}`)).toBe(MONTH);
     expect(await holder()).toBe(job.id);
-    await expect(old.wait({ timeout: 1 })).rejects.toMatchObject({ code: 'RQ_JOB_CANCELED' });
+    await expect(old.wait({ timeout: 10 })).rejects.toMatchObject({ code: 'RQ_JOB_CANCELED' });
   });
 
   // the next look of who waits would come after 5 s
