@@ -96,7 +96,8 @@ describe('WorkerStore.sweep: runs past their lease', () => {
     await redis.client.hset('rq:job:1', { recoveries: '3', failure_ttl: '60' });
     await expire(run);
     await sweep();
-    expect(await redis.client.ttl('rq:job:1')).toBe(60);
+    expect(await redis.client.ttl('rq:job:1')).toBeGreaterThan(55);
+    expect(await redis.client.ttl('rq:job:1')).toBeLessThanOrEqual(60);
     const score = Number(await redis.client.zscore('rq:failed:q', '1'));
     expect(Math.abs(score - now() - 60)).toBeLessThan(5);
   });

@@ -65,7 +65,7 @@ describe('unique on args, else replace', () => {
     expect(await q.getJobIds()).toEqual([before.id, job.id, after.id]);
     expect(await status(old)).toBe('canceled');
     expect(await q.canceledRegistry.getJobIds()).toEqual([old.id]);
-    expect(await redis.client.ttl(`rq:job:${old.id}`)).toBe(MONTH);
+    expect(Math.abs((await redis.client.ttl(`rq:job:${old.id}`)) - MONTH)).toBeLessThan(5);
     expect(await holder()).toBe(job.id);
     await expect(old.wait({ timeout: 10 })).rejects.toMatchObject({ code: 'RQ_JOB_CANCELED' });
   });

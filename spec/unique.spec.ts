@@ -172,9 +172,9 @@ describe('unique on args', () => {
   it('counts a job again that is requeued', async () => {
     const job = await q.enqueue('fail', ['no'], { ...args(), failureTtl: 60 });
     await workOff(redis);
-    expect((await call()).ttl).toBe(60);
+    expect(Math.abs((await call()).ttl - 60)).toBeLessThan(5);
     await job.requeue();
-    expect((await call()).ttl).toBe(MONTH);
+    expect(Math.abs((await call()).ttl - MONTH)).toBeLessThan(5);
     await expect(q.enqueue('fail', ['no'], args())).rejects.toMatchObject({ jobId: job.id });
   });
 
