@@ -59,7 +59,8 @@ describe('Queue.chain', () => {
     expect(await only.result).toBe(3);
   });
 
-  it('of a thousand steps comes to its end', async () => {
+  // a thousand times to Redis and back, one after the other
+  it('of a thousand steps comes to its end', { timeout: 120_000 }, async () => {
     const steps = Array.from({ length: 999 }, () => ['add', [1]] as const);
     const last = await q.chain([['add', [0, 1]], ...steps]);
     await work();
