@@ -215,7 +215,7 @@ describe('Job.stop', () => {
     listener.on('message', (_: string, text: string) => heard.push(text));
     await listener.subscribe('rq:pubsub:python-1');
     await ((await q.fetchJob('a')) as Job).stop();
-    await vi.waitFor(() => expect(heard).toHaveLength(1), { timeout: 2000, interval: 10 });
+    await vi.waitFor(() => expect(heard).toHaveLength(1), { timeout: 10_000, interval: 10 });
     expect(JSON.parse(heard[0] ?? '')).toEqual({ command: 'stop-job', job_id: 'a' });
     listener.disconnect();
   });

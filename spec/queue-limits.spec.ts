@@ -51,7 +51,7 @@ describe('Queue.pause', () => {
     const job = await q.enqueue('noop');
     // taken off the list by the read, and back on it once the worker has asked
     await expect
-      .poll(async () => [await redis.client.keys('*claims*'), await q.getJobIds()], { timeout: 5000 })
+      .poll(async () => [await redis.client.keys('*claims*'), await q.getJobIds()])
       .toEqual([[], [job.id]]);
     await worker.stop();
     await working;

@@ -152,7 +152,7 @@ describe('ttl', () => {
   it('lets a waiting job expire, which no worker then runs', async () => {
     const job = await q.enqueue('sum', [[1]], { ttl: 1 });
     await vi.waitFor(async () => expect(await redis.client.exists(`rq:job:${job.id}`)).toBe(0), {
-      timeout: 3000,
+      timeout: 10_000,
       interval: 20,
     });
     expect(await q.fetchJob(job.id)).toBeUndefined();

@@ -65,7 +65,7 @@ describe('Queue with isAsync: false', () => {
     await Promise.all([q.enqueue(sum, [[2]]), q.enqueue(sum, [[3]])]);
     await q.enqueue(sum, [[1]]);
     await redis.client.publish('end', 'end');
-    await vi.waitFor(() => expect(touched.at(-1)).toBe('end'), { timeout: 2000, interval: 10 });
+    await vi.waitFor(() => expect(touched.at(-1)).toBe('end'), { timeout: 10_000, interval: 10 });
     expect(touched).toEqual(['end']);
     listener.disconnect();
   });

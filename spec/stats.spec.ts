@@ -37,7 +37,7 @@ describe('Queue.stats', () => {
   it('tells what came and went since a worker has listened', async () => {
     const worker = new Worker('default', { connection: redis.url, functions: { noop: () => {} } });
     const working = worker.work();
-    await expect.poll(() => redis.client.llen('rq:samples:default'), { timeout: 5000 }).toBe(1);
+    await expect.poll(() => redis.client.llen('rq:samples:default')).toBe(1);
     const jobs = await q.enqueueMany(Array.from({ length: 50 }, () => ['noop'] as const));
     await Promise.all(jobs.map(job => job.wait({ timeout: 10 })));
     await expect.poll(async () => (await q.stats()).departures, { timeout: 10_000 }).toBeGreaterThan(0);

@@ -153,13 +153,9 @@ describe('unique on args, else replace', () => {
     const old = await q.enqueue('echo', ['x'], { ...replace, limit });
     const worker = new Worker('default', { connection: redis.url, functions: tasks, concurrency: 2 });
     const working = worker.work();
-    await expect
-      .poll(() => redis.client.zrange('rq:parked:k', '0', '-1'), { timeout: 5000 })
-      .toEqual([old.id]);
+    await expect.poll(() => redis.client.zrange('rq:parked:k', '0', '-1')).toEqual([old.id]);
     const job = await q.enqueue('echo', ['x'], { ...replace, limit });
-    await expect
-      .poll(() => redis.client.zrange('rq:parked:k', '0', '-1'), { timeout: 5000 })
-      .toContain(job.id);
+    await expect.poll(() => redis.client.zrange('rq:parked:k', '0', '-1')).toContain(job.id);
     await first.stop();
     expect(await job.wait({ timeout: 5 })).toEqual(['x']);
     await worker.stop();

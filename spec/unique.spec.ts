@@ -286,7 +286,7 @@ describe('unique on args, for a time', () => {
         () => true,
         () => false,
       );
-    await expect.poll(again, { timeout: 5000 }).toBe(true);
+    await expect.poll(again).toBe(true);
     expect(await q.count()).toBe(2);
   });
 });
