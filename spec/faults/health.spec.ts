@@ -112,7 +112,7 @@ describe('a worker whose event loop is blocked', () => {
     const file = folder.of('blocks');
     const job = await q.enqueue('firstRun', [file, 'block', 25_000]);
     await begun(file);
-    await expect(ask(url, '/healthz')).rejects.toThrow('timeout');
+    await expect(ask(url, '/healthz', 3_000)).rejects.toThrow('timeout');
     await folder.write('blocks-go', '');
     expect(await job.wait()).toBe(worker.pid);
     await expect.poll(() => ask(url, '/healthz'), soon).toEqual(OK);

@@ -24,9 +24,13 @@ export function samplesOf(samples: Samples, name: string): Record<string, number
   return Object.fromEntries(pairs.map(([key, value]) => [key.slice(name.length), value]));
 }
 
-/** Status and text of `/healthz` or `/readyz`. */
-export async function ask(url: string, path: string): Promise<[status: number, text: string]> {
-  const response = await fetch(`${url}${path}`, { signal: AbortSignal.timeout(3_000) });
+/** Status and text of `/healthz` or `/readyz`; waits for so many milliseconds. */
+export async function ask(
+  url: string,
+  path: string,
+  ms: number = 10_000,
+): Promise<[status: number, text: string]> {
+  const response = await fetch(`${url}${path}`, { signal: AbortSignal.timeout(ms) });
   return [response.status, await response.text()];
 }
 
