@@ -41,7 +41,18 @@ export async function freePort(): Promise<number> {
 
 export async function startRedis(options: ServerOptions = {}): Promise<RedisServer> {
   const dir = options.dir ?? (await mkdtemp(join(tmpdir(), 'rq-node-redis-')));
-  const port = options.port ?? (await freePort());
+  for (;;) {
+    const port = options.port ?? (await freePort());
+    try {
+      return await startOn(port, dir, options);
+    } catch (error) {
+      // another spec's server was quicker to take what was free a moment ago
+      if (options.port !== undefined || !/Address already in use/.test(String(error))) throw error;
+    }
+  }
+}
+
+async function startOn(port: number, dir: string, options: ServerOptions): Promise<RedisServer> {
   const args = [
     '--port',
     String(port),
