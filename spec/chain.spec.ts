@@ -106,7 +106,7 @@ describe('Queue.chain', () => {
       [add, [1]],
     ]);
     await work();
-    await expect(last.wait({ timeout: 5 })).rejects.toMatchObject({
+    await expect(last.wait({ timeout: 15 })).rejects.toMatchObject({
       code: 'RQ_DEPENDENCY_FAILED',
       jobId: last.id,
       dependencyId: 'bad',

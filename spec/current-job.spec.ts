@@ -104,7 +104,7 @@ describe('getCurrentJob', () => {
   it('is undefined for who enqueues, also where the job runs in the same process', async () => {
     const worker = new Worker('q', { connection: redis.url, functions: { f: () => 1 } });
     void worker.work();
-    await (await q.enqueue('f')).wait({ timeout: 5 });
+    await (await q.enqueue('f')).wait({ timeout: 15 });
     expect(getCurrentJob()).toBeUndefined();
     await worker.stop();
   });

@@ -83,7 +83,7 @@ describe('Job.cancel of a dependency', () => {
       },
       ['other', 'default'],
     );
-    expect(await waits.wait({ timeout: 5 })).toBe(7);
+    expect(await waits.wait({ timeout: 15 })).toBe(7);
   });
 
   it('with enqueueDependents waits for what else there is', async () => {

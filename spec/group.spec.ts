@@ -37,7 +37,7 @@ describe('Queue.group', () => {
     for (const id of group.jobIds) expect(await hash(id)).toMatchObject({ group_id: group.name });
     expect((await hash(group.jobIds[1] ?? ''))['timeout']).toBe('60');
     await work();
-    expect(await group.wait({ timeout: 5 })).toEqual([3, ['x'], 6]);
+    expect(await group.wait({ timeout: 15 })).toEqual([3, ['x'], 6]);
   });
 
   it('takes a name', async () => {
@@ -70,7 +70,7 @@ describe('Queue.group', () => {
     ]);
     expect((await group.counts()).deferred).toBe(2);
     await work();
-    expect(await group.wait({ timeout: 5 })).toEqual([4, 10]);
+    expect(await group.wait({ timeout: 15 })).toEqual([4, 10]);
   });
 
   it('of five thousand is one call', async () => {
@@ -224,7 +224,7 @@ describe('Group', () => {
     if (how === 'canceled') await it_?.cancel();
     if (how === 'gone') await it_?.delete();
     await work();
-    await expect(group.wait({ timeout: 5 })).rejects.toMatchObject({ code, jobId: group.jobIds[1] });
+    await expect(group.wait({ timeout: 15 })).rejects.toMatchObject({ code, jobId: group.jobIds[1] });
   });
 
   it('of many waits without a warning', async () => {
@@ -278,7 +278,7 @@ describe('A group as an argument', () => {
     ]);
     const all = await q.enqueue(sum, [group]);
     await work();
-    await expect(all.wait({ timeout: 5 })).rejects.toMatchObject({
+    await expect(all.wait({ timeout: 15 })).rejects.toMatchObject({
       code: 'RQ_DEPENDENCY_FAILED',
       dependencyId: group.jobIds[1],
       remote: { message: 'x' },

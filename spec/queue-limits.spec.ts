@@ -32,12 +32,12 @@ describe('Queue.pause', () => {
     worker.on('queuePaused', queue => void said.push(`paused ${queue}`));
     worker.on('queueResumed', queue => void said.push(`resumed ${queue}`));
     const working = worker.work();
-    await free.wait({ timeout: 5 });
-    await (await other.enqueue('noop')).wait({ timeout: 5 });
+    await free.wait({ timeout: 15 });
+    await (await other.enqueue('noop')).wait({ timeout: 15 });
     expect(await held.getStatus()).toBe('queued');
     expect(await q.getJobIds()).toEqual([held.id]);
     await q.resume();
-    await held.wait({ timeout: 5 });
+    await held.wait({ timeout: 15 });
     await worker.stop();
     await working;
     expect(said).toEqual(['paused default', 'resumed default']);
@@ -46,7 +46,7 @@ describe('Queue.pause', () => {
   it('puts back what a blocking read took meanwhile', async () => {
     const worker = new Worker('default', { connection: redis.url, functions: { noop } });
     const working = worker.work();
-    await (await q.enqueue('noop')).wait({ timeout: 5 });
+    await (await q.enqueue('noop')).wait({ timeout: 15 });
     await q.pause();
     const job = await q.enqueue('noop');
     // taken off the list by the read, and back on it once the worker has asked
@@ -110,10 +110,10 @@ describe('the option limit', () => {
       concurrency: 10,
     });
     const working = worker.work();
-    await other.wait({ timeout: 5 });
+    await other.wait({ timeout: 15 });
     expect(await redis.client.zrange('rq:parked:acme', '0', '-1')).toEqual(jobs.slice(2).map(({ id }) => id));
     const going = setInterval(() => release.shift()?.(), 5);
-    await Promise.all(jobs.map(job => job.wait({ timeout: 5 })));
+    await Promise.all(jobs.map(job => job.wait({ timeout: 15 })));
     clearInterval(going);
     expect(most).toBe(2);
     await worker.stop();

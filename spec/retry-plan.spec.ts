@@ -111,7 +111,7 @@ describe('a job with retries', () => {
     void worker.work();
     expect(await scheduled).toBe('scheduled');
     expect(await q.scheduledRegistry.getJobIds()).toEqual([job.id]);
-    expect(await job.wait({ timeout: '5s' })).toBe(2);
+    expect(await job.wait({ timeout: '15s' })).toBe(2);
     expect(await q.scheduledRegistry.count()).toBe(0);
   });
 });

@@ -71,7 +71,8 @@ describe('unique on args, else replace', () => {
   });
 
   // the next look of who waits would come after 5 s
-  it('tells those who wait for the old one', { timeout: 4000 }, async () => {
+  // before they look for themselves, after 5 s
+  it('tells those who wait for the old one', { timeout: 4900 }, async () => {
     const old = await q.enqueue('f', [1], args());
     const statuses = old.statuses();
     expect((await statuses.next()).value).toMatchObject({ status: 'queued' });
@@ -157,7 +158,7 @@ describe('unique on args, else replace', () => {
     const job = await q.enqueue('echo', ['x'], { ...replace, limit });
     await expect.poll(() => redis.client.zrange('rq:parked:k', '0', '-1')).toContain(job.id);
     await first.stop();
-    expect(await job.wait({ timeout: 5 })).toEqual(['x']);
+    expect(await job.wait({ timeout: 15 })).toEqual(['x']);
     await worker.stop();
     await working;
     expect([await status(old), await redis.client.exists('rq:parked:k')]).toEqual(['canceled', 0]);

@@ -135,7 +135,7 @@ describe('jobs taken ahead', () => {
       ['short', ['c']],
     ]);
     await jobs[0]?.stop();
-    await expect(jobs[0]?.wait({ timeout: 5 })).rejects.toMatchObject({ code: 'RQ_JOB_STOPPED' });
+    await expect(jobs[0]?.wait({ timeout: 15 })).rejects.toMatchObject({ code: 'RQ_JOB_STOPPED' });
     await jobs[1]?.cancel();
     await jobs[2]?.delete();
     // while the first job still runs, three others take their places
