@@ -105,7 +105,7 @@ describe('a job with retries', () => {
       if (++runs === 1) throw new Error('once');
       return runs;
     };
-    const job = await q.enqueue(flaky, [], { retry: { max: 1, interval: 1 } });
+    const job = await q.enqueue(flaky, [], { retry: { max: 1, interval: 3 } });
     const worker = makeWorker({ flaky }, {}, 'default');
     const scheduled = new Promise<string>(resolve => worker.once('jobRetried', (_, when) => resolve(when)));
     void worker.work();
