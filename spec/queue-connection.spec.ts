@@ -24,7 +24,7 @@ describe('Queue.close', () => {
     const q = new Queue('default', { connection: redis.url });
     const job = await q.enqueue('f');
     await expect(job.wait({ timeout: '10ms' })).rejects.toMatchObject({ code: 'RQ_WAIT_TIMEOUT' });
-    expect(await clients()).toBe(before + 2);
+    await expect.poll(clients).toBe(before + 2);
     await q.close();
     await vi.waitFor(async () => expect(await clients()).toBe(before), { timeout: 10_000, interval: 20 });
   });

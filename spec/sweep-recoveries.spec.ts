@@ -223,7 +223,8 @@ describe('Claims', () => {
   );
 
   it('of a worker that was heard of within its lease stay', async () => {
-    await claiming('alive', 11);
+    // its lease ends when 10 s are left
+    await claiming('alive', 25);
     expect((await sweep()).claims).toBe(0);
     expect(await list()).toEqual([]);
     expect(await redis.client.lrange('rq:worker:alive:claims:q', 0, -1)).toEqual(['claim-of-alive']);
