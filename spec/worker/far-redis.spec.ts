@@ -12,7 +12,7 @@ let proxy: Proxy | undefined;
 afterEach(() => proxy?.close());
 
 describe('prefetch', () => {
-  it('runs short jobs at least twice as fast where Redis is 1 ms away', async () => {
+  it('runs short jobs at least twice as fast where Redis is 1 ms away', { timeout: 90_000 }, async () => {
     const far = await Proxy.to(redis.port);
     proxy = far;
     far.delay = 1;

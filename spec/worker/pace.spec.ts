@@ -65,27 +65,33 @@ describe('a worker with one slot, after hundreds of short jobs', () => {
     return { held: first, behind: behind.map(({ id }) => id), ran, end };
   }
 
-  it('has taken some ahead, which go back in their order, uncounted, when a run takes long', async () => {
-    let round = await longOne();
-    // where the machine was busy, the runs were not short
-    for (let n = 0; n < 20 && round.held === 1; n++) {
+  it(
+    'has taken some ahead, which go back in their order, uncounted, when a run takes long',
+    {
+      timeout: 90_000,
+    },
+    async () => {
+      let round = await longOne();
+      // where the machine was busy, the runs were not short
+      for (let n = 0; n < 20 && round.held === 1; n++) {
+        await round.end();
+        round = await longOne();
+      }
+      expect(round.held).toBeGreaterThan(1);
+      await expect.poll(() => q.getJobIds(), soon).toEqual(round.behind);
+      expect(await q.startedRegistry.count()).toBe(1);
+      for (const id of round.behind) expect(await redis.client.hget(`rq:job:${id}`, 'recoveries')).toBeNull();
+      // and stay there for others, as long as it runs
+      const taken: string[] = [];
+      const other = makeWorker({ short: (name: string) => void taken.push(name) }, {}, 'default');
+      await other.work({ burst: true });
+      expect(taken).toEqual(Array.from({ length: 50 }, (_, i) => `${i}`));
+      await q.enqueueMany(Array.from({ length: 50 }, (_, i) => ['short', [`again ${i}`]] as const));
+      // what went back does not count for maxJobs
       await round.end();
-      round = await longOne();
-    }
-    expect(round.held).toBeGreaterThan(1);
-    await expect.poll(() => q.getJobIds(), soon).toEqual(round.behind);
-    expect(await q.startedRegistry.count()).toBe(1);
-    for (const id of round.behind) expect(await redis.client.hget(`rq:job:${id}`, 'recoveries')).toBeNull();
-    // and stay there for others, as long as it runs
-    const taken: string[] = [];
-    const other = makeWorker({ short: (name: string) => void taken.push(name) }, {}, 'default');
-    await other.work({ burst: true });
-    expect(taken).toEqual(Array.from({ length: 50 }, (_, i) => `${i}`));
-    await q.enqueueMany(Array.from({ length: 50 }, (_, i) => ['short', [`again ${i}`]] as const));
-    // what went back does not count for maxJobs
-    await round.end();
-    expect(round.ran).toEqual(Array.from({ length: 50 }, (_, i) => `again ${i}`));
-  });
+      expect(round.ran).toEqual(Array.from({ length: 50 }, (_, i) => `again ${i}`));
+    },
+  );
 
   it.each<[string, number | undefined, EnqueueOptions]>([
     ['with prefetch 0', 0, {}],

@@ -182,7 +182,7 @@ describe('a worker with one slot and two queues', () => {
     expect(held).toBe(0);
   });
 
-  it('holds no stranger’s job while its function runs, whenever that came', async () => {
+  it('holds no stranger’s job while its function runs, whenever that came', { timeout: 90_000 }, async () => {
     let [held, mine, strangers] = [0, 0, 0];
     const slow = async (): Promise<void> => {
       held += await redis.client.exists('rq:worker:w1:claims:b');
