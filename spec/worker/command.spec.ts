@@ -34,7 +34,9 @@ async function listening(
   const working = worker.work();
   await once(worker, 'listening');
   // that Redis says so is not enough: a command that comes before the worker has the job passes it by
-  const running = (n: number): Promise<void> => expect.poll(() => started, { interval: 10 }).toBe(n);
+  const running = async (n: number): Promise<void> => {
+    await expect.poll(() => started, { interval: 10 }).toBe(n);
+  };
   return { worker, working, warnings, running };
 }
 
