@@ -65,14 +65,7 @@ async function startOn(port: number, dir: string, options: ServerOptions): Promi
     ...(options.args ?? []),
   ];
   const child = spawn('redis-server', args, { stdio: ['ignore', 'pipe', 'inherit'] });
-  try {
-    await ready(child, options.whileLoading === true ? /Server initialized/ : /eady to accept connections/);
-  } catch (error) {
-    // another process was given the port in between
-    const taken = options.port === undefined && String(error).includes('Address already in use');
-    if (!taken) throw error;
-    return startRedis({ ...options, dir });
-  }
+  await ready(child, options.whileLoading === true ? /Server initialized/ : /eady to accept connections/);
   const client = new Redis(port, '127.0.0.1', { maxRetriesPerRequest: 1 });
   client.on('error', () => {});
   const end = async (signal: NodeJS.Signals): Promise<void> => {
