@@ -27,6 +27,7 @@ export type Constant =
   | 'parked_prefix'
   | 'aside_prefix'
   | 'worker_prefix'
+  | 'claims_infix'
   | 'status_prefix'
   | 'command_prefix'
   | 'errors_kept'
@@ -59,6 +60,7 @@ const CONSTANTS: Readonly<Record<Constant, (keys: Keys) => string | number>> = {
   slots_prefix: keys => keys.slotsPrefix,
   parked_prefix: keys => keys.parkedPrefix,
   aside_prefix: keys => keys.asidePrefix,
+  claims_infix: keys => keys.claimsSuffix(''),
   worker_prefix: keys => keys.workerPrefix,
   status_prefix: keys => keys.statusPrefix,
   command_prefix: keys => keys.commandPrefix,

@@ -23,7 +23,7 @@ import {
 } from './defaults.ts';
 import { WorkerNameTakenError } from './errors.ts';
 import type { Keys, QueueKeys } from './keys.ts';
-import { advance } from './lua/advance.ts';
+import { advance, PROBATION } from './lua/advance.ts';
 import { giveBack } from './lua/give-back.ts';
 import { heartbeat } from './lua/heartbeat.ts';
 import { queueDue } from './lua/queue-due.ts';
@@ -89,8 +89,11 @@ export class WorkerStore {
   readonly #weights: string;
   /** Marks every execution id of this worker: 64 random bits. */
   readonly #tag: string = `n${randomBytes(8).toString('hex')}`;
-  readonly #suspended: string;
+  readonly #names: string;
   readonly #aside: boolean;
+  readonly #probation: number;
+  /** Whether `advance` needs to be told nothing of how it takes jobs. */
+  readonly #plain: boolean;
   /** Whether one look at all pub/sub channels costs less than one for each job. */
   #fewChannels = false;
   #calls = 0;
@@ -107,20 +110,17 @@ export class WorkerStore {
     this.queues = queues;
     this.#units = queues.map(name => {
       const claims = keys.claims(worker, name);
-      return {
-        ...keys.queue(name),
-        claims,
-        ...(aside ? { list: claims, limits: keys.claims(worker, '') } : {}),
-      };
+      return { ...keys.queue(name), claims, ...(aside ? { list: claims } : {}) };
     });
-    // the claims on a queue without a name never exist
-    this.#suspended = aside ? keys.claims(worker, '') : keys.suspended;
+    this.#names = queues.join(',');
     this.#aside = aside;
     this.lease = lease;
     this.#maxRecoveries = maxRecoveries;
     this.#rates =
       rates === undefined || rates.size === 0 ? '' : queues.map(name => rates.get(name) ?? '-').join(',');
     this.#weights = weights === undefined ? '' : queues.map(name => weights.get(name) ?? 1).join(',');
+    this.#probation = Math.max(1, maxRecoveries - 1);
+    this.#plain = !aside && this.#probation === PROBATION && this.#rates === '' && this.#weights === '';
   }
 
   /** Seconds that the worker's hash outlives its last heartbeat. */
@@ -148,30 +148,28 @@ export class WorkerStore {
       strategy === 'random' || strategy === 'weighted' ? Math.floor(Math.random() * 0x7fffffff) : this.#turn;
     // calls that are sent before the reply begin where this one ends, should the queues hold enough
     this.#turn = ((this.#turn - 1 + want) % this.queues.length) + 1;
+    const plain = strategy === 'default' && !single && this.#plain;
+    const how = [
+      strategy,
+      turn,
+      this.#probation,
+      single ? 1 : 0,
+      this.#aside ? 1 : 0,
+      this.#rates,
+      this.#weights,
+    ];
     const reply = (await advance.runRaw(redis, {
       of: this.keys,
-      keys: {
-        suspended: this.#suspended,
-        all: this.keys.queues,
-        releasing: this.keys.releasing,
-        parked: this.keys.parked,
-      },
-      queues: this.#units,
+      keys: {},
       args: {
-        queue_names: this.queues.join(','),
+        queue_names: this.#names,
         worker: this.worker,
         run_prefix: runPrefix,
         lease: this.lease + LEASE_MARGIN,
         want,
-        order: strategy,
-        turn,
-        claims: this.#units.map((_, i) => (claims.has(i) ? '1' : '0')).join(''),
-        probation: Math.max(1, this.#maxRecoveries - 1),
-        single: single ? '1' : '0',
-        aside: this.#aside ? '1' : '0',
+        claims: claims.size === 0 ? '' : this.#units.map((_, i) => (claims.has(i) ? '1' : '0')).join(''),
         few_channels: this.#fewChannels ? '1' : '0',
-        rates: this.#rates,
-        weights: this.#weights,
+        how: plain ? '' : how.join(';'),
       },
       rest: inGroups(handIns),
     })) as AdvanceAnswer;

@@ -135,12 +135,17 @@ describe('the channel of a job that will be waited for', () => {
     ((await redis.client.call('PUBSUB', 'CHANNELS', 'rq:status:*')) as string[]).toSorted();
   const soon = { timeout: 10_000, interval: 10 };
   const channelOf = (job: Job): string => `rq:status:default:${job.id}`;
+  /** Its waiter's connection stands: without one nothing is subscribed to ahead. */
+  const listening = async (job: Job): Promise<void> => {
+    await expect.poll(channels, soon).toContain(channelOf(job));
+  };
 
   it('is subscribed to with the enqueue, where the job before was waited for at once', async () => {
     await using producer = new Queue('default', { connection: redis.url });
     const first = await producer.enqueue('sum', [[1]]);
     expect(await channels()).not.toContain(channelOf(first));
     const waited = first.wait({ timeout: 15 });
+    await listening(first);
     await work();
     expect(await waited).toBe(1);
     const second = await producer.enqueue('sum', [[2]]);
@@ -159,6 +164,7 @@ describe('the channel of a job that will be waited for', () => {
     await using producer = new Queue('default', { connection: redis.url });
     const first = await producer.enqueue('sum', [[1]]);
     const waited = first.wait({ timeout: 15 });
+    await listening(first);
     await work();
     await waited;
     const [second, third] = [await producer.enqueue('f'), await producer.enqueue('f')];
@@ -171,6 +177,7 @@ describe('the channel of a job that will be waited for', () => {
     await using producer = new Queue('default', { connection: redis.url });
     const first = await producer.enqueue('sum', [[1]]);
     const waited = first.wait({ timeout: 15 });
+    await listening(first);
     await work();
     await waited;
     const second = await producer.enqueue('sum', [[2]]);

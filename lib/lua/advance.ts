@@ -1,17 +1,24 @@
 /** The worker's one busy call: hands in the outcomes of runs that ended, and takes as many jobs as slots are free. */
 import { Script } from '../script.ts';
 import type { Constant } from '../constants.ts';
+import { MAX_RECOVERIES } from '../defaults.ts';
 import { jobs } from './advance/jobs.ts';
 import { outcomes } from './advance/outcomes.ts';
 import { fill, release, releaseSome } from './dependents.ts';
 import { parking, SLOT_CONSTANTS, slots } from './slots.ts';
 import { announce, clock, keep, queueAgain, queueNames, retry, seconds } from './parts.ts';
 
+/** How often a job has to be lost to be on probation, where `how` does not say: the next loss but one fails it. */
+export const PROBATION: number = MAX_RECOVERIES - 1;
+
 /**
  * Arguments: `run_prefix` is what this call's execution ids begin with (30 characters; `runSuffix` follows), `lease` the
- * seconds to the score of a run, `want` the number of jobs to take, `order` one of `default`, `round_robin`, `random`, `weighted`,
- * `turn` the queue whose turn it is (from 1) or the seed of a random order, `claims` a 0 or 1 for each queue: whether
- * this worker has claims there.
+ * seconds to the score of a run, `want` the number of jobs to take, `claims` a 0 or 1 for each queue: whether
+ * this worker has claims there, `few_channels` 1 where one look at all pub/sub channels costs less than one for each job.
+ *
+ * `how` is '' for a worker as most are, or, with semicolons between: the order, one of `default`, `round_robin`, `random`, `weighted`; the queue whose
+ * turn it is (from 1) or the seed of a random order; how often a job has to be lost to be on probation; 1 for a `single`
+ * call; 1 for a worker that takes its claims and nothing else; its rates, and its queues' weights, with commas.
  *
  * Rest: outcomes in groups that are alike. A group is the number of its outcomes, queue (from 1), status, seconds to keep
  * them (-1 for ever, 0 not at all), 1 where the result goes with the status message, 1 where there is a payload for the
@@ -31,33 +38,34 @@ import { announce, clock, keep, queueAgain, queueNames, retry, seconds } from '.
  *
  * A script that fails half-way has done its first half: so the keys of a queue are looked at before the first write,
  * and each job's hash is touched through `pcall`.
+ *
+ * It declares no keys, and makes functions only where they are needed: a call for one job costs what it is made of, more than
+ * what it does.
  */
 export const advance: Script<
-  'suspended' | 'all' | 'releasing' | 'parked',
-  'list' | 'started' | 'finished' | 'failed' | 'scheduled' | 'claims' | 'limits' | 'starts' | 'taken',
-  | 'queue_names'
-  | 'worker'
-  | 'run_prefix'
-  | 'lease'
-  | 'want'
-  | 'order'
-  | 'turn'
-  | 'claims'
-  | 'probation'
-  | 'single'
-  | 'aside'
-  | 'few_channels'
-  | 'rates'
-  | 'weights',
+  never,
+  never,
+  'queue_names' | 'worker' | 'run_prefix' | 'lease' | 'want' | 'claims' | 'few_channels' | 'how',
   Constant
 > = new Script({
   name: 'advance',
-  keys: ['suspended', 'all', 'releasing', 'parked'],
-  queueKeys: ['list', 'started', 'finished', 'failed', 'scheduled', 'claims', 'limits', 'starts', 'taken'],
   constants: [
+    'suspended',
+    'all',
+    'releasing',
+    'parked',
     'job_prefix',
-    'results_prefix',
+    'started_prefix',
+    'finished_prefix',
+    'failed_prefix',
+    'scheduled_prefix',
     'deferred_prefix',
+    'limits_prefix',
+    'starts_prefix',
+    'taken_prefix',
+    'worker_prefix',
+    'claims_infix',
+    'results_prefix',
     'group_prefix',
     'unique_prefix',
     'errors_kept',
@@ -66,32 +74,45 @@ export const advance: Script<
     'release_most',
     ...SLOT_CONSTANTS,
   ],
-  args: [
-    'queue_names',
-    'worker',
-    'run_prefix',
-    'lease',
-    'want',
-    'order',
-    'turn',
-    'claims',
-    'probation',
-    'single',
-    'aside',
-    'few_channels',
-    'rates',
-    'weights',
-  ],
+  args: ['queue_names', 'worker', 'run_prefix', 'lease', 'want', 'claims', 'few_channels', 'how'],
   parts: [queueNames, clock, keep],
   allowOom: true,
   body: `
-if aside == '1' then slots_prefix = '' end
--- one look at all channels, where they are few, spares two for each job when nobody listens
-local somebody
+local order, turn, probation, single, aside, rates, weights = 'default', 1, ${PROBATION}, '0', '0', '', ''
+if how ~= '' then
+  order, turn, probation, single, aside, rates, weights = string.match(how, '^([^;]*);(%d+);(%d+);(.);(.);([^;]*);(.*)$')
+  if aside == '1' then slots_prefix = '' end
+end
+local queues = #names
+local units = {}
+local function queue(i)
+  local unit = units[i]
+  if unit then return unit end
+  local name = names[i]
+  unit = { list = list_prefix .. name, started = started_prefix .. name, finished = finished_prefix .. name,
+    failed = failed_prefix .. name, scheduled = scheduled_prefix .. name,
+    claims = worker_prefix .. worker .. claims_infix .. name }
+  if aside == '1' then unit.list = unit.claims end
+  units[i] = unit
+  return unit
+end
+
+-- one look at all channels, where they are few, spares two for each job
+local somebody, listened
 local function heard()
   if somebody == nil then
-    somebody = few_channels == '0' or redis.call('PUBSUB', 'NUMPAT') > 0 or
-      #redis.call('PUBSUB', 'CHANNELS', status_prefix .. '*') > 0
+    somebody = true
+    if few_channels == '1' then
+      if redis.call('PUBSUB', 'NUMPAT') > 0 then listened = true
+      else
+        listened = {}
+        somebody = false
+        for _, channel in ipairs(redis.call('PUBSUB', 'CHANNELS', status_prefix .. '*')) do
+          listened[channel] = true
+          somebody = true
+        end
+      end
+    end
   end
   return somebody
 end
@@ -124,24 +145,32 @@ local function following()
 end
 
 local queue_ok, unusable = {}, {}
+local function wrong_type(size) return type(size) == 'table' end
 local function usable(i)
   local known = queue_ok[i]
   if known ~= nil then return known end
   local q = queue(i)
-  known = true
-  for _, key in ipairs({ q.started, q.finished, q.failed }) do
-    if type(redis.pcall('ZCARD', key)) == 'table' then known = false end
-  end
-  if type(redis.pcall('LLEN', q.list)) == 'table' then known = false end
+  known = not (wrong_type(redis.pcall('ZCARD', q.started)) or wrong_type(redis.pcall('ZCARD', q.finished)) or
+    wrong_type(redis.pcall('ZCARD', q.failed)) or wrong_type(redis.pcall('LLEN', q.list)))
   queue_ok[i] = known
   if not known then unusable[#unusable + 1] = i end
   return known
 end
-${outcomes}${jobs}
+local answers, accepted = {}, 0
+if rest < #ARGV then
+  ${outcomes}
+end
+local jobs, dropped, closed = {}, {}, {}
+local taken, alone, more = 0, 0, 0
+local next_turn = tonumber(turn)
+if want ~= '0' or string.find(claims, '1', 1, true) then
+  ${jobs}
+end
 -- who finds nothing to take goes on with dependents that were too many at once
 if more == 0 and redis.call('EXISTS', releasing) == 1 and following().release_some() then more = 1 end
-if messages then messages.send() end
-return { accepted == #answers and accepted or answers, cmsgpack.pack(jobs), dropped, more, next_turn, unusable, taken > 0 and timestamp() or '', alone, closed }`,
+if messages then messages.send(listened) end
+return { accepted == #answers and accepted or answers, cmsgpack.pack(jobs), dropped, more, next_turn, unusable,
+  taken > 0 and timestamp() or '', alone, closed }`,
 });
 
 /** What a call's n-th run, from 0, has after its `run_prefix`: two letters. */

@@ -32,11 +32,23 @@ local function timestamp()
 end`;
 
 /**
- * `announce(queue_name, id, status, worker, result)` notes a status message, `publish_all()` sends those that somebody
- * listens for. Needs \`clock\` and the argument \`status_prefix\`. A result is JSON text already. What nobody listens for
- * costs the name of its channel: so it is put together last.
+ * `publish(channel, queue_name, id, status, worker, result)` publishes a status message. A result is JSON text already. Needs
+ * \`clock\`.
  */
-export const announce = `
+const publish = `
+local function publish(channel, queue_name, id, status, worker, result)
+  -- a user without the right to publish is no reason to stop half-way
+  redis.pcall('PUBLISH', channel, '{"job_id":' .. cjson.encode(id) .. ',"status":"' .. status .. '","queue":"' .. queue_name ..
+    '","worker":"' .. (worker or '') .. '","at":"' .. timestamp() .. (result and '","result":' .. result .. '}' or '"}'))
+end`;
+
+/**
+ * `announce(queue_name, id, status, worker, result)` notes a status message, `publish_all(listened)` sends those that somebody
+ * listens for: \`listened\` has the channels where these are known, and is true where all are to be told. Needs \`clock\` and the
+ * argument \`status_prefix\`.
+ */
+export const announce: string = `
+${publish}
 local announced = 0
 local channels, about, statuses, of_queue, by_worker, with_result = {}, {}, {}, {}, {}, {}
 local channel_prefixes = {}
@@ -49,20 +61,17 @@ local function announce(queue_name, id, status, worker, result)
   announced = announced + 1
   channels[announced] = channel_prefix .. id
   about[announced], statuses[announced], of_queue[announced] = id, status, queue_name
-  by_worker[announced], with_result[announced] = worker or '', result or false
+  by_worker[announced], with_result[announced] = worker, result
 end
-local function publish_all()
+local function publish_all(listened)
   if announced == 0 then return end
-  local to_all = redis.call('PUBSUB', 'NUMPAT') > 0
+  if not listened and redis.call('PUBSUB', 'NUMPAT') > 0 then listened = true end
   for first = 1, announced, 500 do
     local last = math.min(first + 499, announced)
-    local counts = redis.call('PUBSUB', 'NUMSUB', unpack(channels, first, last))
+    local counts = not listened and redis.call('PUBSUB', 'NUMSUB', unpack(channels, first, last))
     for i = first, last do
-      if to_all or tonumber(counts[(i - first) * 2 + 2]) > 0 then
-        -- a user without the right to publish is no reason to stop half-way
-        redis.pcall('PUBLISH', channels[i], '{"job_id":' .. cjson.encode(about[i]) .. ',"status":"' .. statuses[i] ..
-          '","queue":"' .. of_queue[i] .. '","worker":"' .. by_worker[i] .. '","at":"' .. timestamp() ..
-          (with_result[i] and '","result":' .. with_result[i] .. '}' or '"}'))
+      if listened == true or listened and listened[channels[i]] or counts and tonumber(counts[(i - first) * 2 + 2]) > 0 then
+        publish(channels[i], of_queue[i], about[i], statuses[i], by_worker[i], with_result[i])
       end
     end
   end

@@ -4,35 +4,37 @@
  */
 export const jobs = `
 -- ---- new jobs
-local jobs, dropped, runs = {}, {}, {}
-local taken = 0
+local runs = {}
 local wanted = tonumber(want)
-local elsewhere = { started = true, finished = true, failed = true, deferred = true, scheduled = true, canceled = true,
-  stopped = true, created = true, rate_limited = true, ready_to_enqueue = true }
+local elsewhere
+local function is_elsewhere(status)
+  elsewhere = elsewhere or { started = true, finished = true, failed = true, deferred = true, scheduled = true,
+    canceled = true, stopped = true, created = true, rate_limited = true, ready_to_enqueue = true }
+  return elsewhere[status]
+end
 
 -- ---- queues that are paused, or limited
-local closed, allowed, limited, limits_met = {}, {}, {}, {}
-local own_rates
+local allowed, limited, limits_met = {}, {}, {}
+-- the worker's own rate
 local function rate_of(i)
-  if rates == '' then return nil end
-  if not own_rates then
-    own_rates = {}
-    for rate in string.gmatch(rates, '[^,]+') do own_rates[#own_rates + 1] = rate end
+  for rate in string.gmatch(rates, '[^,]+') do
+    i = i - 1
+    if i == 0 then return rate end
   end
-  return own_rates[i]
 end
 -- how many jobs may be taken from a queue
 local function open(i)
   local known = allowed[i]
   if known then return known end
-  local held = redis.pcall('HMGET', queue(i).limits, 'paused', 'rate')
-  local count, ms = string.match(not held.err and held[2] or rate_of(i) or '', '^(%d+)/(%d+)$')
   local n = math.huge
+  local held = aside == '1' and {} or redis.pcall('HMGET', limits_prefix .. names[i], 'paused', 'rate')
+  local rate = not held.err and held[2] or rates ~= '' and rate_of(i)
+  local count, ms = string.match(rate or '', '^(%d+)/(%d+)$')
   if not held.err and held[1] then
     n = 0
     closed[#closed + 1] = { i, 0 }
   elseif count then
-    local starts = queue(i).starts
+    local starts = starts_prefix .. names[i]
     redis.pcall('ZREMRANGEBYSCORE', starts, '-inf', string.format('%.6f', now - ms / 1000))
     local size = redis.pcall('ZCARD', starts)
     if type(size) == 'table' then
@@ -52,7 +54,7 @@ end
 local function drop(i, id, reason) dropped[#dropped + 1] = { i, id, reason } end
 
 local looked_at = { status = true, ttl = true, ended_at = true, dependency_ids = true, recoveries = true, limit_key = true }
-local alone, cut = 0, false
+local cut = false
 -- false where the id has to go back: a job on probation is taken by itself
 local function start(i, id)
   local key = job_prefix .. id
@@ -71,7 +73,7 @@ local function start(i, id)
     end
   end
   -- a status that nobody knows is taken, so that the worker can fail the job for it
-  if status ~= 'queued' and elsewhere[status] then drop(i, id, status) return true end
+  if status ~= 'queued' and is_elsewhere(status) then drop(i, id, status) return true end
   if lost and lost >= tonumber(probation) then
     if taken > 0 or single ~= '1' then
       alone = 2
@@ -113,8 +115,7 @@ local function start(i, id)
   return true
 end
 
-local more = 0
-if (wanted > 0 or string.find(claims, '1', 1, true)) and redis.call('EXISTS', suspended) == 1 then
+if aside ~= '1' and redis.call('EXISTS', suspended) == 1 then
   more = 2
   wanted = 0
 end
@@ -158,7 +159,6 @@ local function take(i, n)
   return #ids
 end
 
-local next_turn = tonumber(turn)
 -- ids without a job count too, so that a list full of expired ones is cleared over several calls
 local left = wanted * 2 + 100
 if wanted > taken then
@@ -203,14 +203,14 @@ elseif wanted > 0 or cut then
   more = 1
 end
 for i, list in pairs(runs) do
-  redis.pcall('INCRBY', queue(i).taken, #list / 2)
+  redis.pcall('INCRBY', taken_prefix .. names[i], #list / 2)
   for first = 1, #list, 2000 do
     redis.call('ZADD', queue(i).started, unpack(list, first, math.min(first + 1999, #list)))
   end
 end
 -- what was started counts, and where no more may be, when one may again
 for _, rate in ipairs(limits_met) do
-  local i, starts = rate.i, queue(rate.i).starts
+  local i, starts = rate.i, starts_prefix .. names[rate.i]
   for first = 1, #rate, 2000 do
     redis.pcall('ZADD', starts, unpack(rate, first, math.min(first + 1999, #rate)))
   end

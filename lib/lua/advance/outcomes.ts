@@ -4,8 +4,7 @@
  */
 export const outcomes = `
 -- ---- outcomes
-local answers, ended, registered = {}, {}, {}
-local accepted = 0
+local ended, registered = {}, {}
 local over, over_dependents, freed = {}, {}, {}
 local stream_type = { finished = '1', failed = '2', stopped = '3' }
 
