@@ -6,8 +6,9 @@ import { isObject } from '../record.ts';
 
 export interface CommandHandlers {
   readonly shutdown: () => void;
-  /** One job's run is to end; '' for every run. */
   readonly stopJob: (jobId: string) => void;
+  /** What runs now is to end. */
+  readonly stopAll: () => void;
   /** A run is not the job's any more: the job was canceled or deleted. */
   readonly dropExecution: (executionId: string) => void;
   /** After a loss of the connection: what was sent meanwhile was not heard. */
@@ -67,7 +68,7 @@ export class Commands {
       execution_id: executionId,
     } = (isObject(payload) ? payload : {}) as Readonly<Record<string, unknown>>;
     if (command === 'shutdown') this.#handlers.shutdown();
-    else if (command === 'kill-horse') this.#handlers.stopJob('');
+    else if (command === 'kill-horse') this.#handlers.stopAll();
     else if (command === 'stop-job' && typeof jobId === 'string') this.#handlers.stopJob(jobId);
     else if (command === 'drop-execution' && typeof executionId === 'string')
       this.#handlers.dropExecution(executionId);

@@ -53,10 +53,6 @@ export class Held {
     return [...this.#slots.all(), ...this.#waiting];
   }
 
-  find(executionId: string): Run | undefined {
-    return this.all().find(run => run.executionId === executionId);
-  }
-
   add(runs: readonly Run[]): void {
     this.#waiting.push(...runs);
   }

@@ -48,6 +48,9 @@ export interface LoopHooks extends Pick<
   readonly paused: (queue: string, is: boolean) => void;
 }
 
+/** Why a run is to end; `false` for those that are not meant. */
+type Ending = (run: Run) => StopRequestedError | LeaseLostError | false;
+
 export class Loop {
   /** Resolves when no more jobs are taken, and those that ran have ended and are handed in. */
   readonly finished: Promise<void>;
@@ -65,8 +68,9 @@ export class Loop {
   #lettingGo = 0;
   readonly #probation: Probation = new Probation(() => this.#kick());
   #taken = 0;
-  /** Jobs asked for in calls that are under way. */
+  /** Jobs asked for in calls that are under way; and for each of these calls what has to end that it may bring. */
   #asked = 0;
+  readonly #underWay: Set<Ending[]> = new Set();
   #taking = true;
   #scheduled = false;
   /** Slots that came free are about to be filled. */
@@ -165,21 +169,35 @@ export class Loop {
 
   /** Ends one run that somebody asked to stop. */
   stopRun(executionId: string): void {
-    const run = this.#held.find(executionId);
-    if (run !== undefined) this.#abort(run, new StopRequestedError(run.jobId));
+    this.#end(run => run.executionId === executionId && new StopRequestedError(run.jobId));
   }
 
-  /** Ends one job's runs, or with '' all. */
+  /** Ends one job's runs. */
   stopJob(jobId: string): void {
-    for (const run of this.#held.all()) {
-      if (jobId === '' || run.jobId === jobId) this.#abort(run, new StopRequestedError(run.jobId));
-    }
+    this.#end(run => run.jobId === jobId && new StopRequestedError(run.jobId));
+  }
+
+  /** Ends what runs now. */
+  stopAll(): void {
+    for (const run of this.#held.all()) this.#abort(run, new StopRequestedError(run.jobId));
   }
 
   /** A run is not the job's any more. */
   lose(executionId: string): void {
-    const run = this.#held.find(executionId);
-    if (run !== undefined) this.#abort(run, new LeaseLostError(run.jobId));
+    this.#end(run => run.executionId === executionId && new LeaseLostError(run.jobId));
+  }
+
+  /** Also those that Redis has started and whose replies are on their way: the word about them may be quicker. */
+  #end(reason: Ending): void {
+    this.#endNow(this.#held.all(), reason);
+    for (const endings of this.#underWay) endings.push(reason);
+  }
+
+  #endNow(runs: readonly Run[], reasonOf: Ending): void {
+    for (const run of runs) {
+      const reason = reasonOf(run);
+      if (reason !== false) this.#abort(run, reason);
+    }
   }
 
   #abort(run: Run, reason: StopRequestedError | LeaseLostError): void {
@@ -289,7 +307,12 @@ export class Loop {
     const claims = this.#outlook.takeClaims();
     this.#asked += want;
     const single = this.#probation.ahead && want > 0;
-    const reply = await this.#exchange.advance(want, claims, single).finally(() => (this.#asked -= want));
+    const endings: Ending[] = [];
+    this.#underWay.add(endings);
+    const reply = await this.#exchange.advance(want, claims, single).finally(() => {
+      this.#asked -= want;
+      this.#underWay.delete(endings);
+    });
     if (reply === undefined) {
       return this.#outlook.addClaims(claims);
     }
@@ -303,7 +326,7 @@ export class Loop {
     }
     // an end may have put other jobs on the queues, after they were found empty
     else if (reply.answers.length > 0) this.#lookUnlessWaiting();
-    if (reply.jobs.length > 0) await this.#take(reply);
+    if (reply.jobs.length > 0) await this.#take(reply, endings);
     this.#kick();
   }
 
@@ -321,7 +344,7 @@ export class Loop {
     }
   }
 
-  async #take({ jobs, at, probation }: AdvanceReply): Promise<void> {
+  async #take({ jobs, at, probation }: AdvanceReply, endings: readonly Ending[]): Promise<void> {
     clearTimeout(this.#idleTimer);
     this.#idleTimer = undefined;
     const { worker } = this.#store;
@@ -330,6 +353,7 @@ export class Loop {
     if (!this.#taking) return this.#exchange.giveBack(runs);
     this.#taken += runs.length;
     this.#held.add(runs);
+    for (const ending of endings) this.#endNow(runs, ending);
     const alone = probation === 'taken';
     if (alone) this.#probation.begin(runs[0]);
     // a function may hold up the event loop: no read may then hold a job that another worker could run

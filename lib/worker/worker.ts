@@ -174,6 +174,7 @@ export class Worker extends EventEmitter<WorkerEvents> {
     const commands = new Commands(commandLink, channel, {
       shutdown: () => void this.stop(),
       stopJob: jobId => this.#loop?.stopJob(jobId),
+      stopAll: () => this.#loop?.stopAll(),
       dropExecution: executionId => this.#loop?.lose(executionId),
       missed: () => heartbeat.hurry(),
       warn: text => this.emit('warning', text),

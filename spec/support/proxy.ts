@@ -9,8 +9,9 @@ interface Pair {
   readonly upstream: Socket;
   /** What was asked and not answered yet; `keep` where the reply is to be cut after so many bytes. */
   readonly asked: { readonly name: string; readonly keep?: number }[];
-  /** The last byte of what is on its slow way to the client. */
+  /** The last byte of what is on its slow way to the client; and whether what follows has to wait for it. */
   sent: Promise<void>;
+  waits: boolean;
 }
 
 /** The reply to be lost: of the n-th request from now, of the next one of a name, or of the next that holds a text. */
@@ -38,6 +39,7 @@ export class Proxy {
   #lost: string | undefined;
   #stalled = false;
   #dead = false;
+  #held: { readonly name: string; readonly over: Promise<void> } | undefined;
 
   private constructor(server: Server, upstream: number) {
     this.#server = server;
@@ -85,6 +87,17 @@ export class Proxy {
   /** Takes back an order that was not carried out. */
   spare(): void {
     this.#loss = undefined;
+  }
+
+  /** Holds back the replies to a command, and what follows them on their connections, until what it gives is called. */
+  hold(name: string): () => void {
+    let release = (): void => {};
+    const over = new Promise<void>(resolve => (release = resolve));
+    this.#held = { name, over };
+    return () => {
+      this.#held = undefined;
+      release();
+    };
   }
 
   /** Drops what Redis says from now on, until the next cut. */
@@ -135,7 +148,13 @@ export class Proxy {
 
   #join(client: Socket): void {
     const upstream = connect(this.#upstream, '127.0.0.1');
-    const pair: Pair = { client: client.setNoDelay(), upstream, asked: [], sent: Promise.resolve() };
+    const pair: Pair = {
+      client: client.setNoDelay(),
+      upstream,
+      asked: [],
+      sent: Promise.resolve(),
+      waits: false,
+    };
     this.#pairs.add(pair);
     let losing: Loss | undefined;
     const end = (): void => {
@@ -168,6 +187,11 @@ export class Proxy {
         }
         if (asked !== undefined)
           this.longest.set(asked.name, Math.max(reply.length, this.longest.get(asked.name) ?? 0));
+        if (asked !== undefined && asked.name === this.#held?.name) {
+          const { over } = this.#held;
+          pair.waits = true;
+          pair.sent = pair.sent.then(() => over);
+        }
         this.#send(pair, reply);
       }
     });
@@ -195,6 +219,10 @@ export class Proxy {
   #send(pair: Pair, reply: Buffer): void {
     const { client } = pair;
     if (this.#stalled) return;
+    if (pair.waits) {
+      pair.sent = pair.sent.then(() => void (client.writable && client.write(reply)));
+      return;
+    }
     if (!this.slow) return this.#carry(client, reply);
     pair.sent = pair.sent.then(async () => {
       for (let i = 0; i < reply.length && client.writable; i++) {

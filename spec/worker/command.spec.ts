@@ -6,6 +6,7 @@ import type { FunctionSource } from '../../lib/functions.ts';
 import type { WorkerOptions } from '../../lib/worker/settings.ts';
 import type { Worker } from '../../lib/worker/worker.ts';
 import { useQueue, useRedis, useWorkers } from '../support/in-process.ts';
+import { Proxy } from '../support/proxy.ts';
 
 const redis = useRedis();
 const q = useQueue(redis, 'q');
@@ -33,7 +34,7 @@ async function listening(
   worker.on('jobStarted', () => started++);
   const working = worker.work();
   await once(worker, 'listening');
-  // that Redis says so is not enough: a command that comes before the worker has the job passes it by
+  // that Redis says so is not enough: `kill-horse` passes by what the worker does not have yet
   const running = async (n: number): Promise<void> => {
     await expect.poll(() => started, { interval: 10 }).toBe(n);
   };
@@ -97,6 +98,30 @@ describe('the command stop-job', () => {
     await job.stop();
     await expect(job.wait({ timeout: 15 })).rejects.toMatchObject({ code: 'RQ_JOB_STOPPED' });
   });
+
+  it.each(['stop-job', 'drop-execution'])(
+    'ends a job also that Redis has started for the worker, and whose reply is on its way (%s)',
+    async command => {
+      await using proxy = await Proxy.to(Number(new URL(redis.url).port));
+      let ran = 0;
+      const functions = { f: () => ran++, g: () => 'next' };
+      const { worker, warnings } = await listening(functions, { connection: proxy.url });
+      const release = proxy.hold('advance');
+      const job = await q.enqueue('f');
+      await expect.poll(async () => (await hash(job.id))['execution_id'], { interval: 10 }).toBeDefined();
+      const { execution_id } = await hash(job.id);
+      await send(worker, JSON.stringify({ command, job_id: job.id, execution_id }));
+      // and it has been read: what comes after it is
+      await send(worker, 'not JSON');
+      await expect.poll(() => warnings, { interval: 10 }).toHaveLength(1);
+      const ended = once(worker, command === 'stop-job' ? 'jobStopped' : 'jobLost');
+      release();
+      expect((await ended)[0]).toMatchObject({ jobId: job.id });
+      expect(await (await q.enqueue('g')).wait({ timeout: 15 })).toBe('next');
+      expect(ran).toBe(0);
+      await worker.stop();
+    },
+  );
 
   it('does nothing where the job does not run here', async () => {
     const { worker, warnings } = await listening({ f: () => 'ran' });
