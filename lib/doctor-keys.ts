@@ -144,7 +144,7 @@ function lookAtJob(kinds: Kinds, id: string, fields: Fields): void {
     );
   }
   try {
-    const data = dataOf(id, fields);
+    const data = dataOf(id, fields.get('data'));
     if (data[0] === 0x80) {
       wrong(
         'pickle',

@@ -81,20 +81,18 @@ export function statusOf(fields: Fields): JobStatus | undefined {
 /** The first byte of a zlib stream; its first two are a multiple of 31. */
 const ZLIB = 0x78;
 
-/** Whether `data` was written compressed: by Python, then, whose dialect the answer is to be in. */
-export function isPythons(fields: Fields): boolean {
-  const data = fields.get('data');
+/** Whether a job's raw `data` was written compressed: by Python, then, whose dialect the answer is to be in. */
+export function isPythons(data: Buffer | string | undefined): boolean {
   return typeof data === 'object' && data[0] === ZLIB;
 }
 
 /** @throws {InvalidJobError} where `data` is not, plain or compressed, JSON of the form `[name, null, [args], {kwargs}]`. */
 export function callOf(id: string, fields: Fields): CallRecord {
-  return parseCall(id, dataOf(id, fields));
+  return parseCall(id, dataOf(id, fields.get('data')));
 }
 
 /** A job's `data`, no longer compressed. @throws {InvalidJobError} where there is none. */
-export function dataOf(id: string, fields: Fields): string | Buffer {
-  const raw = fields.get('data');
+export function dataOf(id: string, raw: Buffer | string | undefined): string | Buffer {
   if (raw === undefined || raw.length === 0)
     throw new InvalidJobError(id, 'it has no data: nothing says what to call');
   return typeof raw === 'string' ? raw : inflated(id, raw);

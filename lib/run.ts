@@ -20,7 +20,6 @@ import type { Ended, Outcome, RunRef } from './outcome.ts';
 import { Reporter } from './progress.ts';
 import {
   STATUSES,
-  callOf,
   dataOf,
   isPythons,
   parseCall,
@@ -81,6 +80,9 @@ export function withinRun(run: Run, fn: TaskFunction, args: readonly unknown[]):
   return current.run(run, fn, ...args);
 }
 
+/** Is told what a run came to; one function for all runs, as one for each would be made for nothing. */
+export type Done = (outcome: Outcome, run: Run) => void;
+
 export class Run {
   readonly jobId: string;
   readonly executionId: string;
@@ -105,14 +107,14 @@ export class Run {
   /** Set where the function was still running when its slot was given up. */
   overdue = false;
   #call: CallRecord | undefined;
-  #pythons: boolean | undefined;
+  #raw: Buffer | string | undefined;
   #reason: AbortReason | undefined;
   #controller: AbortController | undefined;
   #options: RunOptions = {};
   #timeout = -1;
   #softTimeout = -1;
   #reporter: Reporter | undefined;
-  #done: ((outcome: Outcome) => void) | undefined;
+  #done: Done | undefined;
   #graceTimer: NodeJS.Timeout | undefined;
 
   constructor(store: Store, { place, jobId, executionId, fields }: StartedJob, by: Starter) {
@@ -128,12 +130,16 @@ export class Run {
 
   /** @throws {InvalidJobError} */
   get call(): CallRecord {
-    return (this.#call ??= callOf(this.jobId, this.fields));
+    return (this.#call ??= parseCall(this.jobId, dataOf(this.jobId, this.#data)));
   }
 
   /** Whether the job was written by Python, compressed. */
   get pythons(): boolean {
-    return (this.#pythons ??= isPythons(this.fields));
+    return isPythons(this.#data);
+  }
+
+  get #data(): Buffer | string | undefined {
+    return (this.#raw ??= this.fields.get('data'));
   }
 
   /** Aborted when the run is to end early; made when it is first asked for. */
@@ -203,10 +209,10 @@ export class Run {
    * Runs the function of the job's name, and calls `done` once, at some time, with what came of it. Never throws. A
    * function that is not over `grace` after an abort is left behind.
    */
-  perform(functions: FunctionTable, options: RunOptions, done: (outcome: Outcome) => void): void {
+  perform(functions: FunctionTable, options: RunOptions, done: Done): void {
     // nothing of it has begun, so it may be run elsewhere whatever the job says
-    if (this.#reason instanceof ShutdownError) return done('returned');
-    if (this.#reason !== undefined) return done(this.#interrupted());
+    if (this.#reason instanceof ShutdownError) return done('returned', this);
+    if (this.#reason !== undefined) return done(this.#interrupted(), this);
     let call: CallRecord;
     let fn: TaskFunction | undefined;
     let timeout: number;
@@ -215,7 +221,7 @@ export class Run {
       this.#check();
       call = this.call;
       if (this.fields.get('takes_results') !== undefined) {
-        const data = dataOf(this.jobId, this.fields).toString();
+        const data = dataOf(this.jobId, this.#data).toString();
         if (holdsTokens(data)) missing = data;
       }
       timeout = wholeNumberOf(this.jobId, this.fields, 'timeout') ?? TIMEOUT;
@@ -225,7 +231,7 @@ export class Run {
         throw new FunctionNotRegisteredError(this.jobId, call.functionName, [...functions.keys()].toSorted());
       }
     } catch (error) {
-      return done(failed(this, error));
+      return done(failed(this, error), this);
     }
     this.#done = done;
     this.#options = options;
@@ -288,9 +294,9 @@ export class Run {
     const last = this.#reporter?.flush();
     const end = async (): Promise<void> => {
       await last;
-      done?.(outcome);
+      done?.(outcome, this);
     };
-    if (last === undefined) done?.(outcome);
+    if (last === undefined) done?.(outcome, this);
     else void end();
   }
 

@@ -8,7 +8,7 @@ import { messageOf } from './options.ts';
 import type { Outcome } from './outcome.ts';
 import type { Prepared } from './prepare.ts';
 import { metaOf, type Fields } from './record.ts';
-import type { Run, RunOptions } from './run.ts';
+import type { Done, Run, RunOptions } from './run.ts';
 import { VERSION } from './version.ts';
 
 /** Where every copy of OpenTelemetry's API in the process keeps what was registered. */
@@ -28,12 +28,7 @@ export function activeTracing(): Tracing | undefined {
 }
 
 /** Performs a run, within a span where somebody traces. */
-export function perform(
-  run: Run,
-  functions: FunctionTable,
-  options: RunOptions,
-  done: (outcome: Outcome) => void,
-): void {
+export function perform(run: Run, functions: FunctionTable, options: RunOptions, done: Done): void {
   const tracing = activeTracing();
   if (tracing === undefined) run.perform(functions, options, done);
   else tracing.consume(run, done, traced => run.perform(functions, options, traced));
@@ -83,11 +78,7 @@ class Tracing {
   }
 
   /** Calls `begin` within the span of the run, which ends with its outcome. */
-  consume(
-    run: Run,
-    done: (outcome: Outcome) => void,
-    begin: (done: (outcome: Outcome) => void) => void,
-  ): void {
+  consume(run: Run, done: Done, begin: (done: Done) => void): void {
     const { context, trace } = this.#api;
     const within = this.#quietly(() => {
       const parent = this.#contextOf(run.fields);
@@ -103,7 +94,7 @@ class Tracing {
         if (typeof outcome !== 'string' && outcome.status === 'failed') this.#failed(span, outcome.error);
         span.end();
       });
-      done(outcome);
+      done(outcome, run);
     });
   }
 

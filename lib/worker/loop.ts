@@ -382,10 +382,10 @@ export class Loop {
   }
 
   #perform(run: Run): void {
-    perform(run, this.#options.functions, this.#options, outcome => this.#settle(run, outcome));
+    perform(run, this.#options.functions, this.#options, this.#settled);
   }
 
-  #settle(run: Run, outcome: Outcome): void {
+  readonly #settled = (outcome: Outcome, run: Run): void => {
     const more = this.#held.ended(run);
     this.#probation.ended(run);
     if (run.overdue) this.#hooks.overdue(run);
@@ -402,7 +402,7 @@ export class Loop {
     }
     this.#lookUnlessWaiting();
     this.#kick();
-  }
+  };
 
   /** While the slots were full nobody looked; and a job, or its end, may have put others on the queues. */
   #lookUnlessWaiting(): void {
