@@ -7,8 +7,8 @@ const words = (text: string): readonly string[] => text.trim().split(/\s+/);
 /** As the README's rules have them, without the `+`. */
 export const RIGHTS: Readonly<Record<Role, readonly string[]>> = {
   producer: words(`
-    info eval evalsha del exists expire get hdel hget hgetall hmget hset lindex linsert llen lpop lpush lrange
-    lrem persist publish pubsub|numpat pubsub|numsub rename rpush sadd scard set smembers srandmember srem
+    info eval evalsha copy del exists expire get hdel hget hgetall hmget hset lindex linsert llen lpop lpush
+    lrange lrem persist publish pubsub|numpat pubsub|numsub rename rpush sadd scard set smembers srandmember srem
     subscribe sunion sunionstore time unlink unsubscribe xrevrange zadd zcard zrange zrem zremrangebyscore
     zscore
   `),
@@ -20,7 +20,7 @@ export const RIGHTS: Readonly<Record<Role, readonly string[]>> = {
     zremrangebyscore zscan zscore
   `),
   operator: words(`
-    info eval evalsha config|get del exists expire get hdel hget hgetall hmget hset lindex linsert llen lpop
+    info eval evalsha config|get copy del exists expire get hdel hget hgetall hmget hset lindex linsert llen lpop
     lpos lpush lrange lrem memory|usage persist pttl publish pubsub|numpat pubsub|numsub rename rpush sadd scan
     scard set sismember smembers srandmember srem subscribe sunion sunionstore time type unlink unsubscribe
     xrevrange zadd zcard zrandmember zrange zrem zremrangebyscore zscan zscore

@@ -4,6 +4,9 @@ import type { Constant } from '../constants.ts';
 import { special } from './enqueue/special.ts';
 import { clock } from './parts.ts';
 
+/** Bytes of the longest value in a hash that Redis keeps as one piece: its setting `hash-max-listpack-value`, by default. */
+const LISTPACK_VALUE = 64;
+
 /**
  * `list` is where the jobs go: the queue's own list, or one that no worker takes them from. `mode` holds `together` where nothing
  * is to be stored if any of the jobs is refused: all are looked at first then; and `again` where this call may have been sent
@@ -60,10 +63,22 @@ while mode == '' and at < last do
   if ARGV[how] ~= '' then break end
   local count = tonumber(ARGV[at])
   at = how + 1
+  -- Redis keeps a hash of short values as one piece of memory: to copy that of a job like it, and change what differs, takes
+  -- it a quarter less than to add field by field
+  local model
   for i = 1, count do
-    local id = ARGV[at]
-    redis.call('HSET', job_prefix .. id, 'status', 'queued', 'origin', queue_name, 'created_at', stamp,
-      'enqueued_at', stamp, 'data', ARGV[at + 1], 'description', ARGV[at + 2], unpack(ARGV, settings, how - 1))
+    local id, data, description = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+    local key = job_prefix .. id
+    local short = #data <= ${LISTPACK_VALUE} and #description <= ${LISTPACK_VALUE}
+    local copied = model and short and redis.pcall('COPY', model, key)
+    if copied == 1 then
+      redis.call('HSET', key, 'data', data, 'description', description)
+    else
+      redis.call('HSET', key, 'status', 'queued', 'origin', queue_name, 'created_at', stamp,
+        'enqueued_at', stamp, 'data', data, 'description', description, unpack(ARGV, settings, how - 1))
+      -- who may not copy can do without
+      if copied then model = false elseif model == nil and short then model = key end
+    end
     back[#back + 1] = id
     at = at + 3
   end
