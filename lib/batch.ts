@@ -8,36 +8,40 @@ interface Part<Item, Answer> {
   readonly items: Item[];
   readonly answers: Promise<readonly (Answer | Error)[]>;
   readonly send: () => void;
+  /** Its tick is over: it waits for a call to be answered, or for this timer. */
+  held?: NodeJS.Timeout;
 }
 
-/** How heavy a batch may get, and what an item weighs. */
-export interface Weight<Item> {
-  readonly most: number;
-  readonly of: (item: Item) => number;
+export interface BatchOptions<Item> {
+  /** How heavy a batch may get, and what an item weighs. */
+  readonly weight?: { readonly most: number; readonly of: (item: Item) => number };
+  /** When a tick is over; with `setImmediate` also what timers add that are over at the same moment. `nextTick` by default. */
+  readonly soon?: (flush: () => void) => void;
+  /**
+   * Calls under way with which the next batch waits until one of them is answered, or so many milliseconds: so that who adds
+   * an item for each answer that comes does not make each its own call. Without it none waits.
+   */
+  readonly calm?: { readonly calls: number; readonly ms: number };
 }
 
-/**
- * Each `add` made before the tick ends goes out with the others, in batches of at most `most` items, or of a weight. With
- * `setImmediate` for `soon`, also those of all timers that are over at the same moment.
- */
+/** Each `add` made before the tick ends goes out with the others, in batches of at most `most` items. */
 export class Batch<Item, Answer> {
   readonly #most: number;
   readonly #send: Send<Item, Answer>;
-  readonly #weight: Weight<Item> | undefined;
+  readonly #weight: BatchOptions<Item>['weight'];
   readonly #soon: (flush: () => void) => void;
+  readonly #calm: BatchOptions<Item>['calm'];
   #part: Part<Item, Answer> | undefined;
   #heavy = 0;
+  /** Calls under way. */
+  #calls = 0;
 
-  constructor(
-    most: number,
-    send: Send<Item, Answer>,
-    weight?: Weight<Item>,
-    soon: (flush: () => void) => void = flush => process.nextTick(flush),
-  ) {
+  constructor(most: number, send: Send<Item, Answer>, options: BatchOptions<Item> = {}) {
     this.#most = most;
-    this.#soon = soon;
     this.#send = send;
-    this.#weight = weight;
+    this.#weight = options.weight;
+    this.#soon = options.soon ?? (flush => process.nextTick(flush));
+    this.#calm = options.calm;
   }
 
   /** The item's answer. */
@@ -75,16 +79,33 @@ export class Batch<Item, Answer> {
     let send = (): void => {};
     const answers = new Promise<readonly (Answer | Error)[]>((resolve, reject) => {
       const sent = async (): Promise<readonly (Answer | Error)[]> => this.#send(items);
-      send = () => void sent().then(resolve, reject);
+      send = () => {
+        this.#calls++;
+        void sent()
+          .finally(() => this.#answered())
+          .then(resolve, reject);
+      };
     });
-    const part = { items, answers, send };
-    this.#soon(() => this.#flush(part));
+    const part: Part<Item, Answer> = { items, answers, send };
+    this.#soon(() => this.#due(part));
     return part;
   }
 
-  #flush(part: Part<Item, Answer>): void {
-    // full before its time had come
+  /** The tick is over, unless the part was full before that. */
+  #due(part: Part<Item, Answer>): void {
     if (this.#part !== part) return;
+    if (this.#calm === undefined || this.#calls < this.#calm.calls) this.#flush(part);
+    else part.held = setTimeout(() => this.#flush(part), this.#calm.ms);
+  }
+
+  #answered(): void {
+    this.#calls--;
+    if (this.#part?.held !== undefined) this.#flush(this.#part);
+  }
+
+  #flush(part: Part<Item, Answer>): void {
+    if (this.#part !== part) return;
+    clearTimeout(part.held);
     this.#part = undefined;
     this.#heavy = 0;
     part.send();

@@ -30,6 +30,8 @@ export const DEADLINE_MS = 5_000;
 export const ENQUEUE_BATCH = 100;
 /** Characters of jobs' data with which one enqueue script is full. */
 export const ENQUEUE_LENGTH: number = 256 * 1024;
+/** Enqueue scripts under way with which a queue's next one waits for an answer, and the most milliseconds that it waits. */
+export const ENQUEUE_CALM: { readonly calls: number; readonly ms: number } = { calls: 2, ms: 20 };
 /** Milliseconds between two looks of a waiter at a job that no message came for. */
 export const WAIT_RECHECK_MS = 5_000;
 

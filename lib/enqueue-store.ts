@@ -1,6 +1,6 @@
 /** How new jobs come to Redis: those of a tick together, or all of a chain or a group in one step. */
 import { Batch } from './batch.ts';
-import { ENQUEUE_BATCH, ENQUEUE_LENGTH } from './defaults.ts';
+import { ENQUEUE_BATCH, ENQUEUE_CALM, ENQUEUE_LENGTH } from './defaults.ts';
 import {
   DependencyCycleError,
   DependencyFailedError,
@@ -51,7 +51,10 @@ export class EnqueueStore {
     let batch = this.#enqueues.get(queue.name);
     if (batch === undefined) {
       const weight = { most: ENQUEUE_LENGTH, of: ({ data }: NewJob) => data.length };
-      batch = new Batch(ENQUEUE_BATCH, jobs => this.#enqueueAll(queue, jobs), weight);
+      batch = new Batch(ENQUEUE_BATCH, jobs => this.#enqueueAll(queue, jobs), {
+        weight,
+        calm: ENQUEUE_CALM,
+      });
       this.#enqueues.set(queue.name, batch);
     }
     return batch;

@@ -77,7 +77,7 @@ export class Store {
     this.feed = new StatusFeed(link, keys);
     this.jobs = new EnqueueStore(this.#sender, keys, (id, queue) => this.delete(id, queue, true));
     this.queues = new QueueStore(this.#sender, keys);
-    this.#states = new Batch(1000, ids => this.#readStates(ids), undefined, setImmediate);
+    this.#states = new Batch(1000, ids => this.#readStates(ids), { soon: setImmediate });
     this.#fetches = new Batch(200, ids => this.#fetchAll(ids));
   }
 

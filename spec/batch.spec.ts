@@ -43,7 +43,7 @@ describe('Batch', () => {
       sent.push(items);
       return items;
     };
-    const batch = new Batch<number, number>(100, send, undefined, setImmediate);
+    const batch = new Batch<number, number>(100, send, { soon: setImmediate });
     const add = (item: number): Promise<number> =>
       new Promise(resolve => setTimeout(() => resolve(batch.add(item)), 5));
     const added = [1, 2, 3].map(add);
@@ -64,6 +64,58 @@ describe('Batch', () => {
     expect(await batch.add('fast')).toBe('fast');
     for (const go of waiting) go();
     expect(await slow).toBe('slow');
+  });
+
+  describe('with calls under way', () => {
+    /** A batch that has so many calls under way, which are answered by hand. */
+    async function busy(calls: number, ms: number) {
+      const sent: { readonly items: readonly number[]; readonly answer: () => void }[] = [];
+      const send = (items: readonly number[]): Promise<readonly number[]> =>
+        new Promise(resolve => sent.push({ items, answer: () => resolve(items) }));
+      const batch = new Batch<number, number>(3, send, { calm: { calls: 2, ms } });
+      for (let i = 0; i < calls; i++) {
+        void batch.add(-1);
+        await turn();
+      }
+      const later = (): (readonly number[])[] => sent.slice(calls).map(({ items }) => items);
+      return { batch, later, answer: () => sent[0]?.answer() };
+    }
+
+    it('sends at once where there are fewer than are waited for', async () => {
+      const { batch, later } = await busy(1, 60_000);
+      void batch.add(1);
+      await turn();
+      expect(later()).toEqual([[1]]);
+    });
+
+    it('waits for an answer where there are as many, and takes with it what is added meanwhile', async () => {
+      const { batch, later, answer } = await busy(2, 60_000);
+      void batch.add(1);
+      await turn();
+      void batch.add(2);
+      await turn();
+      expect(later()).toEqual([]);
+      answer();
+      await turn();
+      expect(later()).toEqual([[1, 2]]);
+    });
+
+    it('waits for no answer where it is full', async () => {
+      const { batch, later } = await busy(2, 60_000);
+      void batch.add(1);
+      await turn();
+      void batch.addAll([2, 3, 4]);
+      await turn();
+      expect(later()).toEqual([[1, 2, 3]]);
+    });
+
+    it('waits no longer than it may', async () => {
+      const { batch, later } = await busy(2, 20);
+      void batch.add(1);
+      await turn();
+      expect(later()).toEqual([]);
+      await expect.poll(later, { interval: 5 }).toEqual([[1]]);
+    });
   });
 
   it('takes what is added while a batch is sent into the next', async () => {
@@ -150,7 +202,7 @@ describe('Batch', () => {
         sent.push(items);
         return Promise.resolve(items);
       },
-      { most: 5, of: item => item.length },
+      { weight: { most: 5, of: item => item.length } },
     );
     const items = ['aaa', 'bb', 'c', 'dddddddd', 'e', 'f', 'g', 'h', 'i'];
     expect(await Promise.all(items.map(item => batch.add(item)))).toEqual(items);
