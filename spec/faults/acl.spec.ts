@@ -119,7 +119,7 @@ describe('the README’s user for producers', () => {
 
 describe('the README’s user for workers', () => {
   it('may do what producers may with the commands more that the README names', async () => {
-    const more = ['+linsert', '+sunion', '+unsubscribe'];
+    const more = ['+copy', '+linsert', '+sunion', '+unsubscribe'];
     expect(README).toContain(`\`${more.join(' ')}\``);
     await redis.client.call('ACL', 'SETUSER', 'both', ...RULES['rq-worker'], ...more);
     const url = urlOf('rq-worker', redis.url).replace('rq-worker:', 'both:');
