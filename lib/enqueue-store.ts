@@ -35,7 +35,7 @@ export class EnqueueStore {
   }
 
   /**
-   * Adds one job; the calls of a tick share a round trip.
+   * Adds one job; the calls of a tick share a round trip, and those that come while enough are under way.
    * @throws {DuplicateJobError} {ConnectionError} {OutcomeUnknownError} {RedisRefusedError}
    */
   add(queue: QueueKeys, job: NewJob): Promise<Enqueued> {

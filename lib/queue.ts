@@ -110,7 +110,8 @@ export class Queue implements AsyncDisposable {
 
   /**
    * Puts a call on the queue, of a function or of the name one is registered under. Arguments are JSON and nothing else.
-   * Calls made in the same tick share a round trip.
+   * Calls made in the same tick share a round trip, and so do those that are made while two others are under way: they wait
+   * until one of these is answered, 20 ms at most.
    *
    * @throws {DuplicateJobError} where `jobId` names a job that has not ended.
    * @throws {DependencyFailedError} where a job among its arguments is gone. @throws {DependencyCycleError} where it would
