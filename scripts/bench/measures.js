@@ -155,7 +155,8 @@ export const MEASURES = [
     subjects: ['rq-node'],
     size: [5_000, 45_000],
     quick: [3_000, 12_000],
-    before: { queued: 1_000_000 },
+    // a million with those that are enqueued: past 2^20 keys Redis would be making its table anew meanwhile
+    before: { queued: 950_000 },
     rounds: 2,
   }),
   growth('growth-scheduled', '100,000 scheduled', {
