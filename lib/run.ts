@@ -4,7 +4,6 @@ import { GRACE, TIMEOUT } from './defaults.ts';
 import {
   type CallbackTimeoutError,
   ConnectionError,
-  DependencyFailedError,
   FunctionNotRegisteredError,
   InvalidJobError,
   JobSoftTimeoutError,
@@ -14,6 +13,7 @@ import {
   StopRequestedError,
 } from './errors.ts';
 import { timerMs } from './duration.ts';
+import { fillIn } from './fill-in.ts';
 import type { FunctionTable, TaskFunction } from './functions.ts';
 import { isJobId, messageOf, quote } from './options.ts';
 import type { Ended, Outcome, RunRef } from './outcome.ts';
@@ -24,13 +24,11 @@ import {
   isPythons,
   parseCall,
   statusOf,
-  textOf,
   wholeNumberOf,
   type CallRecord,
   type Fields,
 } from './record.ts';
-import { holdsTokens, tokensIn, withResults } from './reference.ts';
-import { parseErrorText } from './remote-error.ts';
+import { holdsTokens } from './reference.ts';
 import { isRedeliverable } from './retry.ts';
 import { failed, finished } from './run-end.ts';
 import type { Store } from './store.ts';
@@ -239,30 +237,11 @@ export class Run {
     this.#timeout = timeout;
     if (missing === undefined) this.#start(fn, call);
     else {
-      void this.#fillIn(missing).then(
-        filled => this.#pending && this.#start(fn, filled),
+      void fillIn(this, missing).then(
+        filled => this.#pending && this.#start(fn, (this.#call = filled)),
         (error: unknown) => this.#unread(error),
       );
     }
-  }
-
-  /** The call, once the results that Redis could not fill in are read. @throws {DependencyFailedError} */
-  async #fillIn(data: string): Promise<CallRecord> {
-    const allows = textOf(this.fields, 'allow_dependency_failures') === '1';
-    const texts = new Map<string, string>();
-    const fill = async (id: string): Promise<void> => {
-      const kept = textOf(this.fields, `argument:${id}`);
-      const state = kept === undefined ? await this.store.state(id) : undefined;
-      if (kept !== undefined) texts.set(id, kept);
-      else if (state?.status === 'finished') texts.set(id, state.result ?? 'null');
-      else if (state?.status === 'failed' && allows) texts.set(id, 'null');
-      else {
-        const remote = state?.status === 'failed' ? parseErrorText(state.error ?? '') : undefined;
-        throw new DependencyFailedError(this.jobId, id, state?.status ?? 'gone', remote);
-      }
-    };
-    await Promise.all(tokensIn(data).map(fill));
-    return (this.#call = parseCall(this.jobId, withResults(data, texts)));
   }
 
   #start(fn: TaskFunction, call: CallRecord): void {

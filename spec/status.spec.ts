@@ -135,19 +135,19 @@ describe('the channel of a job that will be waited for', () => {
     ((await redis.client.call('PUBSUB', 'CHANNELS', 'rq:status:*')) as string[]).toSorted();
   const soon = { timeout: 10_000, interval: 10 };
   const channelOf = (job: Job): string => `rq:status:default:${job.id}`;
-  /** Its waiter's connection stands: without one nothing is subscribed to ahead. */
-  const listening = async (job: Job): Promise<void> => {
-    await expect.poll(channels, soon).toContain(channelOf(job));
+  /** A job that was waited for at once, over a connection that stands: without one nothing is subscribed to ahead. */
+  const waitedFor = async (producer: Queue): Promise<void> => {
+    const first = await producer.enqueue('sum', [[1]]);
+    expect(await channels()).not.toContain(channelOf(first));
+    const waited = first.wait({ timeout: 15 });
+    await expect.poll(channels, soon).toContain(channelOf(first));
+    await work();
+    expect(await waited).toBe(1);
   };
 
   it('is subscribed to with the enqueue, where the job before was waited for at once', async () => {
     await using producer = new Queue('default', { connection: redis.url });
-    const first = await producer.enqueue('sum', [[1]]);
-    expect(await channels()).not.toContain(channelOf(first));
-    const waited = first.wait({ timeout: 15 });
-    await listening(first);
-    await work();
-    expect(await waited).toBe(1);
+    await waitedFor(producer);
     const second = await producer.enqueue('sum', [[2]]);
     await expect.poll(channels, soon).toContain(channelOf(second));
     // and what comes there before it is waited for is not lost; by hand, as the channel is left after a second
@@ -162,11 +162,7 @@ describe('the channel of a job that will be waited for', () => {
 
   it('is left after a second where nobody waits, and none is subscribed to for the next job', async () => {
     await using producer = new Queue('default', { connection: redis.url });
-    const first = await producer.enqueue('sum', [[1]]);
-    const waited = first.wait({ timeout: 15 });
-    await listening(first);
-    await work();
-    await waited;
+    await waitedFor(producer);
     const [second, third] = [await producer.enqueue('f'), await producer.enqueue('f')];
     await expect.poll(channels, soon).toContain(channelOf(second));
     expect(await channels()).not.toContain(channelOf(third));
@@ -175,11 +171,7 @@ describe('the channel of a job that will be waited for', () => {
 
   it('is shared by all who wait for the job, and by who follows its status', async () => {
     await using producer = new Queue('default', { connection: redis.url });
-    const first = await producer.enqueue('sum', [[1]]);
-    const waited = first.wait({ timeout: 15 });
-    await listening(first);
-    await work();
-    await waited;
+    await waitedFor(producer);
     const second = await producer.enqueue('sum', [[2]]);
     await expect.poll(channels, soon).toContain(channelOf(second));
     const both = Promise.all([second.wait({ timeout: 15 }), second.wait({ timeout: 15 })]);

@@ -353,9 +353,9 @@ export class Loop {
     if (!this.#taking) return this.#exchange.giveBack(runs);
     this.#taken += runs.length;
     this.#held.add(runs);
-    for (const ending of endings) this.#endNow(runs, ending);
     const alone = probation === 'taken';
     if (alone) this.#probation.begin(runs[0]);
+    for (const ending of endings) this.#endNow(runs, ending);
     // a function may hold up the event loop: no read may then hold a job that another worker could run
     const full = this.#free <= 0 || alone || this.#taken >= this.#options.maxJobs;
     if (full && (this.#waits.armed || this.#outlook.hasClaims)) {
