@@ -39,7 +39,7 @@ export class Proxy {
   #lost: string | undefined;
   #stalled = false;
   #dead = false;
-  #held: { readonly name: string; readonly over: Promise<void> } | undefined;
+  #held: { readonly name: string; readonly over: Promise<void>; passing: number } | undefined;
 
   private constructor(server: Server, upstream: number) {
     this.#server = server;
@@ -89,11 +89,14 @@ export class Proxy {
     this.#loss = undefined;
   }
 
-  /** Holds back the replies to a command, and what follows them on their connections, until what it gives is called. */
-  hold(name: string): () => void {
+  /**
+   * Holds back the replies to a command, but for so many that pass, and what follows them on their connections, until what
+   * it gives is called.
+   */
+  hold(name: string, passing: number = 0): () => void {
     let release = (): void => {};
     const over = new Promise<void>(resolve => (release = resolve));
-    this.#held = { name, over };
+    this.#held = { name, over, passing };
     return () => {
       this.#held = undefined;
       release();
@@ -187,7 +190,7 @@ export class Proxy {
         }
         if (asked !== undefined)
           this.longest.set(asked.name, Math.max(reply.length, this.longest.get(asked.name) ?? 0));
-        if (asked !== undefined && asked.name === this.#held?.name) {
+        if (asked !== undefined && asked.name === this.#held?.name && this.#held.passing-- <= 0) {
           const { over } = this.#held;
           pair.waits = true;
           pair.sent = pair.sent.then(() => over);

@@ -123,6 +123,25 @@ describe('the command stop-job', () => {
     },
   );
 
+  it('holds up nothing where such a job was lost twice before, so that nothing was to begin beside it', async () => {
+    await using proxy = await Proxy.to(Number(new URL(redis.url).port));
+    const job = await q.enqueue('f');
+    await redis.client.hset(`rq:job:${job.id}`, 'recoveries', '2');
+    // the first reply says that one is next which has to be asked for by itself
+    const release = proxy.hold('advance', 1);
+    const functions = { f: () => 1, g: () => 'next' };
+    const { worker, warnings } = await listening(functions, { connection: proxy.url });
+    await expect.poll(async () => (await hash(job.id))['execution_id'], { interval: 10 }).toBeDefined();
+    await send(worker, JSON.stringify({ command: 'stop-job', job_id: job.id }));
+    await send(worker, 'not JSON');
+    await expect.poll(() => warnings, { interval: 10 }).toHaveLength(1);
+    release();
+    // it would be ten seconds
+    expect(await (await q.enqueue('g')).wait({ timeout: 8 })).toBe('next');
+    expect(await job.getStatus()).toBe('stopped');
+    await worker.stop();
+  });
+
   it('does nothing where the job does not run here', async () => {
     const { worker, warnings } = await listening({ f: () => 'ran' });
     await send(worker, '{"command":"stop-job","job_id":"elsewhere"}');
