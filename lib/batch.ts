@@ -52,16 +52,19 @@ export class Batch<Item, Answer> {
   }
 
   /** The answers of several items, or the first of their errors. */
-  async addAll(items: readonly Item[]): Promise<Awaited<Answer>[]> {
-    const answers: Promise<Awaited<Answer>[]>[] = [];
-    for (let i = 0; i < items.length;) {
-      const part = this.#push(items[i++] as Item);
-      const first = part.items.length - 1;
-      while (part === this.#part && i < items.length) this.#push(items[i++] as Item);
+  async addAll(items: Iterable<Item>): Promise<Awaited<Answer>[]> {
+    const shares: { readonly part: Part<Item, Answer>; readonly first: number; end: number }[] = [];
+    for (const item of items) {
+      const part = this.#push(item);
       const end = part.items.length;
-      // as each part comes, since an answer may be a promise that nobody else looks after
-      answers.push(part.answers.then(all => allSettled(all.slice(first, end))));
+      const share = shares.at(-1);
+      if (share?.part === part) share.end = end;
+      else shares.push({ part, first: end - 1, end });
     }
+    // as each part comes, since an answer may be a promise that nobody else looks after
+    const answers = shares.map(({ part, first, end }) =>
+      part.answers.then(all => allSettled(all.slice(first, end))),
+    );
     return (await Promise.all(answers)).flat();
   }
 

@@ -43,7 +43,7 @@ export class EnqueueStore {
   }
 
   /** The same for several, in their order; rejects as the first that could not be added. */
-  addAll(queue: QueueKeys, jobs: readonly NewJob[]): Promise<Enqueued[]> {
+  addAll(queue: QueueKeys, jobs: Iterable<NewJob>): Promise<Enqueued[]> {
     return this.#batch(queue).addAll(jobs);
   }
 
@@ -63,6 +63,7 @@ export class EnqueueStore {
   /** Adds jobs in one step, whatever their number: all of them, or none. */
   async addTogether(queue: QueueKeys, jobs: readonly NewJob[]): Promise<Enqueued[]> {
     const replies = await this.#sendJobs(queue, jobs, true);
+    if (replies === undefined) return Array<Enqueued>(jobs.length).fill('queued');
     const away = replies.map(reply => ELSEWHERE.exec(String(reply))?.[1]);
     if (away.every((there, i) => there !== undefined || Number(replies[i]) >= 1)) {
       const cleared = jobs.flatMap(({ id }, i) => (away[i] === undefined ? [] : this.#clear(id, away[i])));
@@ -89,6 +90,7 @@ export class EnqueueStore {
   ): Promise<(Promise<Enqueued> | Enqueued | Error)[]> {
     try {
       const replies = await this.#sendJobs(queue, jobs, false);
+      if (replies === undefined) return Array<Enqueued>(jobs.length).fill('queued');
       return replies.map((reply, i) => this.#enqueued(queue, jobs[i] as NewJob, reply));
     } catch (error) {
       // calls that shared a round trip share their error, but not their job
@@ -98,8 +100,12 @@ export class EnqueueStore {
     }
   }
 
-  /** Replies of the script, one for each job. */
-  #sendJobs(queue: QueueKeys, jobs: readonly NewJob[], together: boolean): Promise<readonly unknown[]> {
+  /** Replies of the script, one for each job; `undefined` where all of them were queued. */
+  #sendJobs(
+    queue: QueueKeys,
+    jobs: readonly NewJob[],
+    together: boolean,
+  ): Promise<readonly unknown[] | undefined> {
     return this.#sender.send('enqueue', 'repeatable', async (redis, again) => {
       const replies = await enqueue.run(redis, {
         of: this.keys,
@@ -111,8 +117,7 @@ export class EnqueueStore {
         },
         rest: jobsInGroups(jobs),
       });
-      // a number where all were queued
-      return Array.isArray(replies) ? (replies as unknown[]) : Array<1>(jobs.length).fill(1);
+      return Array.isArray(replies) ? (replies as unknown[]) : undefined;
     });
   }
 

@@ -1,5 +1,5 @@
 /** How calls become jobs on a queue: made ready, stored one by one or together, at once or for later, and handled from then on. */
-import { prepareCall } from './call.ts';
+import { checkCall } from './call.ts';
 import type { Link } from './connection.ts';
 import type { EnqueueOptions, QueueDefaults } from './enqueue-options.ts';
 import type { Enqueued } from './enqueue-store.ts';
@@ -9,7 +9,7 @@ import type { QueueKeys } from './keys.ts';
 import { LocalFields } from './local-fields.ts';
 import type { NewJob } from './new-job.ts';
 import { quote } from './options.ts';
-import type { Prepared } from './prepare.ts';
+import type { Make, Prepared } from './prepare.ts';
 import { runNow } from './run-now.ts';
 import type { JobStatus } from './record.ts';
 import type { Store } from './store.ts';
@@ -31,8 +31,14 @@ export class Enqueuer {
     this.#isAsync = isAsync;
   }
 
-  prepare(fn: TaskFunction | string, args: readonly unknown[] = [], options?: EnqueueOptions): Prepared {
-    return prepareCall(fn, args, options, this.#defaults, this.#store.home);
+  /** @throws {TypeError | RangeError} for anything that can't be stored. */
+  check(fn: TaskFunction | string, args: readonly unknown[] = [], options?: EnqueueOptions): Make {
+    return checkCall(fn, args, options, this.#defaults, this.#store.home);
+  }
+
+  /** @throws as `check` does. */
+  prepare(fn: TaskFunction | string, args?: readonly unknown[], options?: EnqueueOptions): Prepared {
+    return this.check(fn, args, options)();
   }
 
   /** Puts one job on the queue. */
@@ -51,15 +57,16 @@ export class Enqueuer {
 
   /** Puts several jobs on the queue, in their order; one that is refused keeps no other from it. */
   async putMany(
-    calls: readonly { readonly fn: TaskFunction | string; readonly it: Prepared }[],
+    calls: readonly { readonly fn: TaskFunction | string; readonly make: Make }[],
   ): Promise<Job[]> {
     if (!this.#isAsync || activeTracing() !== undefined)
-      return Promise.all(calls.map(({ fn, it }) => this.put(fn, it)));
-    const jobs = calls.map(({ it }) => it.job);
-    const added = await this.#store.jobs.addAll(this.#keys, jobs);
-    if (added.every(status => typeof status === 'string'))
-      return jobs.map((job, i) => this.#newHandle(job, added[i] ?? 'queued'));
-    return this.#handles(jobs, added);
+      return Promise.all(calls.map(({ fn, make }) => this.put(fn, make())));
+    const jobs: NewJob[] = [];
+    const adding = this.#store.jobs.addAll(this.#keys, made(calls, jobs));
+    // while Redis works
+    const handles = jobs.map(job => this.#newHandle(job, 'queued'));
+    const added = await adding;
+    return added.every(status => status === 'queued') ? handles : this.#handles(jobs, added);
   }
 
   /** Puts all of them on the queue in one step, or none. */
@@ -135,5 +142,14 @@ export class Enqueuer {
       job,
       typeof status === 'object' ? status : { id: job.id, status: status ?? 'queued' },
     );
+  }
+}
+
+/** The jobs of calls, one by one as they are asked for; all of them are in `jobs` then. */
+function* made(calls: readonly { readonly make: Make }[], jobs: NewJob[]): Generator<NewJob> {
+  for (const { make } of calls) {
+    const { job } = make();
+    jobs.push(job);
+    yield job;
   }
 }

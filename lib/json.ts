@@ -10,9 +10,14 @@ export type Json = null | boolean | number | string | readonly Json[] | { readon
  * @throws {TypeError} naming the path and the kind of the first thing that is not JSON, such as `args[1].when is a Date`.
  */
 export function toJson(value: unknown, path: string, references?: References): string {
+  checkJson(value, path, references);
+  return references === undefined ? JSON.stringify(value) : references.stringify(value);
+}
+
+/** The same without the text. */
+export function checkJson(value: unknown, path: string, references?: References): void {
   const flaw = findFlaw(value, [], references);
   if (flaw !== undefined) throw new TypeError(`${path}${flaw.path} ${flaw.what}`);
-  return references === undefined ? JSON.stringify(value) : references.stringify(value);
 }
 
 /** What is not JSON, and where: the path is put together on the way out, so that a value without a flaw costs none. */

@@ -12,7 +12,7 @@ import {
   type QueueDefaults,
 } from './enqueue-options.ts';
 import { functionName, type FunctionTable } from './functions.ts';
-import { describeCall, toJson, type Json } from './json.ts';
+import { checkJson, describeCall, type Json } from './json.ts';
 import { newId } from './new-id.ts';
 import { plainJob, type NewJob } from './new-job.ts';
 import { quote } from './options.ts';
@@ -33,37 +33,41 @@ export interface Prepared {
 const NO_KWARGS: Readonly<Record<string, Json>> = {};
 
 /**
+ * Makes a call that was checked into a job. Of many calls all can be checked before the first is sent, and each be made while
+ * Redis works on those before it.
+ */
+export type Make = () => Prepared;
+
+/**
  * `home` is where the queue's jobs are: which Redis, database and prefix.
  * @throws {TypeError | RangeError} for anything that can't be stored; nothing is sent then.
  */
-export function prepare(
+export function check(
   name: string,
   args: readonly unknown[],
   given: EnqueueOptions | undefined,
   defaults: QueueDefaults,
   home: string = '',
-): Prepared {
+): Make {
   if (!Array.isArray(args)) throw new TypeError(`args must be an array, not ${quote(args)}`);
   const references = new References(home);
-  const argsJson = toJson(args, 'args', references);
-  if (given === undefined && references.count === 0) {
-    return {
-      job: plainJob(
-        newId(),
-        `[${JSON.stringify(name)},null,${argsJson},{}]`,
-        describeCall(name, args, NO_KWARGS),
-        defaults.settings,
-      ),
-      call: { functionName: name, args, kwargs: NO_KWARGS },
-    };
-  }
-  return withOptions(name, args, argsJson, given === undefined ? {} : given, defaults, references);
+  checkJson(args, 'args', references);
+  if (given === undefined && references.count === 0) return () => plain(name, args, defaults);
+  const prepared = withOptions(name, args, given === undefined ? {} : given, defaults, references);
+  return () => prepared;
+}
+
+function plain(name: string, args: readonly unknown[], { settings }: QueueDefaults): Prepared {
+  const data = `[${JSON.stringify(name)},null,${JSON.stringify(args)},{}]`;
+  return {
+    job: plainJob(newId(), data, describeCall(name, args, NO_KWARGS), settings),
+    call: { functionName: name, args, kwargs: NO_KWARGS },
+  };
 }
 
 function withOptions(
   name: string,
   args: readonly unknown[],
-  argsJson: string,
   given: EnqueueOptions,
   defaults: QueueDefaults,
   references: References,
@@ -71,6 +75,8 @@ function withOptions(
   const options = checkEnqueueOptions(given);
   const { jobId, timeout, softTimeout, ttl, resultTtl, failureTtl, description, meta } = options;
   const { kwargs = NO_KWARGS, atFront = false, retry, retryFor, noRetryFor, redeliver, repeat } = options;
+  // before those of kwargs are noted: the text of an argument has a look at each value only where there are any
+  const argsJson = references.stringify(args);
   const data = `[${JSON.stringify(name)},null,${argsJson},${objectJson(kwargs, 'kwargs', references)}]`;
   const limit = timeout === undefined ? defaults.timeout : storedDuration(timeout, 'timeout');
   const settings = ['timeout', String(limit)];

@@ -135,11 +135,11 @@ export class Queue implements AsyncDisposable {
   ): Promise<{ -readonly [I in keyof F]: JobOf<F[I]> }> {
     if (!Array.isArray(calls))
       throw new TypeError(`enqueueMany needs an array of calls, not ${quote(calls)}`);
-    const prepared = (calls as readonly unknown[]).map((call, i) => {
+    const checked = (calls as readonly unknown[]).map((call, i) => {
       const [fn, args, options] = checkCall(call, i);
-      return { fn, it: this.#enqueuer.prepare(fn, args, options) };
+      return { fn, make: this.#enqueuer.check(fn, args, options) };
     });
-    const jobs = await this.#enqueuer.putMany(prepared);
+    const jobs = await this.#enqueuer.putMany(checked);
     return jobs as { -readonly [I in keyof F]: JobOf<F[I]> };
   }
 

@@ -138,6 +138,31 @@ describe('Batch', () => {
     expect(sent).toEqual([[1, 2], [3, 4], [5]]);
   });
 
+  it('asks for an item once those before it are on their way, where several are added', async () => {
+    const seen: string[] = [];
+    const batch = new Batch<number, number>(2, items => {
+      seen.push(`sent ${items.join()}`);
+      return Promise.resolve(items);
+    });
+    function* made(): Generator<number> {
+      for (const item of [1, 2, 3, 4, 5]) {
+        seen.push(`made ${item}`);
+        yield item;
+      }
+    }
+    expect(await batch.addAll(made())).toEqual([1, 2, 3, 4, 5]);
+    expect(seen).toEqual([
+      'made 1',
+      'made 2',
+      'sent 1,2',
+      'made 3',
+      'made 4',
+      'sent 3,4',
+      'made 5',
+      'sent 5',
+    ]);
+  });
+
   it('rejects one item alone where its answer is an Error', async () => {
     const refused = new RangeError('2 is refused');
     const batch = new Batch<number, number>(10, items =>

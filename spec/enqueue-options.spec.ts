@@ -7,7 +7,7 @@ import {
   queueDefaults,
   type EnqueueOptions,
 } from '../lib/enqueue-options.ts';
-import { prepare, type Prepared } from '../lib/prepare.ts';
+import { check, type Prepared } from '../lib/prepare.ts';
 
 const DEFAULTS = queueDefaults(undefined, undefined);
 const UUID_7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
@@ -21,12 +21,12 @@ function fieldsOf({ job }: Prepared): Record<string, string> {
 }
 
 function prepared(options?: EnqueueOptions, args: readonly unknown[] = [1]): Prepared {
-  return prepare('f', args, options, DEFAULTS);
+  return check('f', args, options, DEFAULTS)();
 }
 
 const fields = (options?: EnqueueOptions): Record<string, string> => fieldsOf(prepared(options));
 
-describe('prepare, validation', () => {
+describe('check, validation', () => {
   it.each<[options: unknown, kind: ErrorConstructor, said: string]>([
     [null, TypeError, 'The options of enqueue must be an object, not null'],
     ['5m', TypeError, 'The options of enqueue must be an object, not "5m"'],
@@ -115,7 +115,7 @@ describe('prepare, validation', () => {
     [{ length: 1 }, 'an object (Object)'],
     [new Set(), 'an object (Set)'],
   ])('refuses args that are no array: %o', (args, quoted) => {
-    const call = (): Prepared => prepare('f', args as unknown[], undefined, DEFAULTS);
+    const call = (): Prepared => check('f', args as unknown[], undefined, DEFAULTS)();
     expect(call).toThrow(TypeError);
     expect(call).toThrow(`args must be an array, not ${quoted}`);
   });
@@ -129,7 +129,7 @@ describe('prepare, validation', () => {
   });
 });
 
-describe('prepare', () => {
+describe('check', () => {
   it('writes data, description and timeout, and nothing else, without options', () => {
     const expected = { data: '["f",null,[1],{}]', description: 'f(1)', timeout: '180' };
     expect(fields()).toEqual(expected);
@@ -184,15 +184,15 @@ describe('prepare', () => {
 
   it('takes the queue’s defaults where the call does not say', () => {
     const defaults = queueDefaults('1m', '1h');
-    expect(fieldsOf(prepare('f', [], undefined, defaults))).toMatchObject({
+    expect(fieldsOf(check('f', [], undefined, defaults)())).toMatchObject({
       timeout: '60',
       result_ttl: '3600',
     });
-    expect(fieldsOf(prepare('f', [], { description: 'd' }, defaults))).toMatchObject({
+    expect(fieldsOf(check('f', [], { description: 'd' }, defaults)())).toMatchObject({
       timeout: '60',
       result_ttl: '3600',
     });
-    expect(fieldsOf(prepare('f', [], { timeout: 5, resultTtl: 0 }, defaults))).toMatchObject({
+    expect(fieldsOf(check('f', [], { timeout: 5, resultTtl: 0 }, defaults)())).toMatchObject({
       timeout: '5',
       result_ttl: '0',
     });

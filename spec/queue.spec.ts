@@ -245,6 +245,12 @@ describe('Queue.enqueueMany', () => {
     expect(await redis.client.dbsize()).toBe(0);
   });
 
+  it('sends nothing where the last of 1,200 is wrong', async () => {
+    const calls = Array.from({ length: 1200 }, (_, i) => ['f', [i === 1199 ? NaN : i]] as const);
+    await expect(q.enqueueMany(calls)).rejects.toThrow('args[0] is NaN');
+    expect(await redis.client.dbsize()).toBe(0);
+  });
+
   it('gives an empty list for no calls', async () => {
     expect(await q.enqueueMany([])).toEqual([]);
     expect(await redis.client.dbsize()).toBe(0);
