@@ -9,7 +9,8 @@ export type DequeueStrategy = 'default' | 'round_robin' | 'random' | 'weighted';
 
 export interface AdvanceRequest {
   readonly handIns: readonly HandIn[];
-  readonly want: number;
+  /** Most jobs to take; `claims` for one of the claims, and none of what waits on the queues. */
+  readonly want: number | 'claims';
   /** Places of the queues where a blocking read took something. */
   readonly claims: ReadonlySet<number>;
   readonly strategy: DequeueStrategy;

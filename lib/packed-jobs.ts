@@ -91,6 +91,7 @@ class PackedFields implements Fields {
 }
 
 export function unpackJobs(bytes: Buffer): PackedJob[] {
+  if (bytes.length === 0) return [];
   const reader = new Reader(bytes);
   const jobs: PackedJob[] = [];
   for (let left = reader.head(); left > 0; left -= 3) {

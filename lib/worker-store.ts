@@ -147,7 +147,7 @@ export class WorkerStore {
     const turn =
       strategy === 'random' || strategy === 'weighted' ? Math.floor(Math.random() * 0x7fffffff) : this.#turn;
     // calls that are sent before the reply begin where this one ends, should the queues hold enough
-    this.#turn = ((this.#turn - 1 + want) % this.queues.length) + 1;
+    if (want !== 'claims') this.#turn = ((this.#turn - 1 + want) % this.queues.length) + 1;
     const plain = strategy === 'default' && !single && this.#plain;
     const how = [
       strategy,

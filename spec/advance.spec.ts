@@ -254,6 +254,77 @@ describe('WorkerStore.advance: claims', () => {
   });
 });
 
+describe('WorkerStore.advance: one of the claims and nothing else', () => {
+  const claims = 'rq:worker:w1:claims:a';
+  const claimOne = (): Promise<AdvanceReply> => advance({ want: 'claims', claims: new Set([0]) });
+
+  async function claim(...ids: readonly string[]): Promise<void> {
+    for (const id of ids)
+      await redis.client.hset(`rq:job:${id}`, { status: 'queued', origin: 'a', data: DATA });
+    await redis.client.rpush(claims, ...ids);
+  }
+
+  it('takes it, and says that the list is empty', async () => {
+    await claim('1');
+    const reply = await claimOne();
+    expect(idsOf(reply)).toEqual(['1']);
+    expect(reply.more).toBe('no');
+    expect(await redis.client.hget('rq:job:1', 'execution_id')).toBe(reply.jobs[0]?.executionId);
+  });
+
+  it('takes nothing off the lists, and says that there is more', async () => {
+    await put('a', 'listed');
+    await claim('1');
+    const reply = await claimOne();
+    expect([idsOf(reply), reply.more]).toEqual([['1'], 'yes']);
+    expect(await list('a')).toEqual(['listed']);
+  });
+
+  it('takes nothing where nothing is claimed, whatever is on the lists', async () => {
+    for (const queue of ['a', 'b']) await put(queue, queue);
+    expect(idsOf(await claimOne())).toEqual([]);
+    expect([await list('a'), await list('b')]).toEqual([['a'], ['b']]);
+  });
+
+  it('puts others back to the front, in order', async () => {
+    await put('a', 'listed');
+    await claim('1', '2', '3');
+    const reply = await claimOne();
+    expect([idsOf(reply), reply.more]).toEqual([['1'], 'yes']);
+    expect(await list('a')).toEqual(['2', '3', 'listed']);
+    expect(await redis.client.exists(claims)).toBe(0);
+  });
+
+  it('drops what is no job, and says so', async () => {
+    await redis.client.rpush(claims, 'gone');
+    expect(await claimOne()).toMatchObject({
+      jobs: [],
+      dropped: [{ place: 0, id: 'gone', reason: 'gone' }],
+      more: 'no',
+    });
+  });
+
+  it('puts it back where the queue is paused, or all work suspended', async () => {
+    await claim('1');
+    await redis.client.hset('rq:limits:a', 'paused', '1');
+    expect(await claimOne()).toMatchObject({ jobs: [], closed: [{ place: 0, ms: 0 }] });
+    expect(await list('a')).toEqual(['1']);
+    await redis.client.lmove('rq:queue:a', claims, 'LEFT', 'RIGHT');
+    await redis.client.del('rq:limits:a');
+    await redis.client.set('rq:suspended', '1');
+    expect(await claimOne()).toMatchObject({ jobs: [], more: 'suspended' });
+    expect(await list('a')).toEqual(['1']);
+  });
+
+  it('puts one that was lost twice back, for a call by itself', async () => {
+    await claim('1');
+    await redis.client.hset('rq:job:1', 'recoveries', '2');
+    expect(await claimOne()).toMatchObject({ jobs: [], probation: 'ahead' });
+    expect(await list('a')).toEqual(['1']);
+    expect(await redis.client.hget('rq:job:1', 'status')).toBe('queued');
+  });
+});
+
 describe('WorkerStore.advance: suspended', () => {
   beforeEach(() => redis.client.set('rq:suspended', '1'));
 

@@ -6,15 +6,15 @@ import { jobs } from './advance/jobs.ts';
 import { outcomes } from './advance/outcomes.ts';
 import { fill, release, releaseSome } from './dependents.ts';
 import { parking, SLOT_CONSTANTS, slots } from './slots.ts';
-import { announce, clock, keep, queueAgain, queueNames, retry, seconds } from './parts.ts';
+import { announce, clock, keep, publish, queueAgain, queueNames, retry, seconds } from './parts.ts';
 
 /** How often a job has to be lost to be on probation, where `how` does not say: the next loss but one fails it. */
 export const PROBATION: number = MAX_RECOVERIES - 1;
 
 /**
  * Arguments: `run_prefix` is what this call's execution ids begin with (30 characters; `runSuffix` follows), `lease` the
- * seconds to the score of a run, `want` the number of jobs to take, `claims` a 0 or 1 for each queue: whether
- * this worker has claims there, `few_channels` 1 where one look at all pub/sub channels costs less than one for each job.
+ * seconds to the score of a run, `want` the number of jobs to take, or `claims` for one of the claims and none of a queue's,
+ * `claims` a 0 or 1 for each queue: whether this worker has claims there, `few_channels` 1 where one look at all pub/sub channels costs less than one for each job.
  *
  * `how` is '' for a worker as most are, or, with semicolons between: the order, one of `default`, `round_robin`, `random`, `weighted`; the queue whose
  * turn it is (from 1) or the seed of a random order; how often a job has to be lost to be on probation; 1 for a `single`
@@ -30,7 +30,7 @@ export const PROBATION: number = MAX_RECOVERIES - 1;
  * Reply: `[answers, jobs, dropped, more, turn, unusable, timestamp, alone, closed]`. `answers` is their number where all were accepted; an answer is 1 for that (also when handed in before), 2 and 3
  * for a failure that was accepted and after which the job is queued, or scheduled, again, 0 for refused, -1 where a key of the queue has the wrong type. The jobs are one MessagePack array, of queue, id
  * and `[field, value, …]` of each in turn, the fields as they were before the run: as so many small strings of their own
- * they would cost both sides more than all the rest. A dropped id is `[queue, id, reason]`. `more` is 0 when the queues were found empty, 1 when not, 2 when work is suspended. `unusable` are
+ * they would cost both sides more than all the rest. A dropped id is `[queue, id, reason]`. `more` is 0 when the queues were found empty (those of the claims, where no other was looked at), 1 when not, 2 when work is suspended. `unusable` are
  * queues with a key of the wrong type, which nothing was taken from. `alone` is 1 where the one job taken is on probation: it
  * was lost `probation` times or more, and nothing should be started beside it for a while; 2 where such a one is next: it is
  * given to a call that says by `single` that no other is under way. `closed` are queues that nothing may be taken from: `[queue, 0]`
@@ -78,6 +78,8 @@ export const advance: Script<
   parts: [queueNames, clock, keep],
   allowOom: true,
   body: `
+-- each look-up of these for each job would be a hundredth of what that costs
+local command, try, given = redis.call, redis.pcall, ARGV
 local order, turn, probation, single, aside, rates, weights = 'default', 1, ${PROBATION}, '0', '0', '', ''
 if how ~= '' then
   order, turn, probation, single, aside, rates, weights = string.match(how, '^([^;]*);(%d+);(%d+);(.);(.);([^;]*);(.*)$')
@@ -89,10 +91,8 @@ local function queue(i)
   local unit = units[i]
   if unit then return unit end
   local name = names[i]
-  unit = { list = list_prefix .. name, started = started_prefix .. name, finished = finished_prefix .. name,
-    failed = failed_prefix .. name, scheduled = scheduled_prefix .. name,
-    claims = worker_prefix .. worker .. claims_infix .. name }
-  if aside == '1' then unit.list = unit.claims end
+  unit = { started = started_prefix .. name, finished = finished_prefix .. name, failed = failed_prefix .. name,
+    list = aside == '1' and worker_prefix .. worker .. claims_infix .. name or list_prefix .. name }
   units[i] = unit
   return unit
 end
@@ -118,13 +118,21 @@ local function heard()
 end
 -- parts that few calls need are made when they are: making a function costs as much as a look at a key
 local messages
-local function announce(queue_name, id, status, worker, result)
+-- to ask who listens costs more than to tell of one job or two
+local told, first_told = 0, {}
+local function announce(...)
+  told = told + 1
+  if told <= 2 then
+    first_told[told] = { ... }
+    return
+  end
   if not heard() then return end
   if not messages then
     ${announce}
     messages = { add = announce, send = publish_all }
+    for n = 1, 2 do announce(unpack(first_told[n], 1, 5)) end
   end
-  messages.add(queue_name, id, status, worker, result)
+  messages.add(...)
 end
 local follow_ups
 local function following()
@@ -145,19 +153,18 @@ local function following()
 end
 
 local queue_ok, unusable = {}, {}
-local function wrong_type(size) return type(size) == 'table' end
 local function usable(i)
   local known = queue_ok[i]
   if known ~= nil then return known end
-  local q = queue(i)
-  known = not (wrong_type(redis.pcall('ZCARD', q.started)) or wrong_type(redis.pcall('ZCARD', q.finished)) or
-    wrong_type(redis.pcall('ZCARD', q.failed)) or wrong_type(redis.pcall('LLEN', q.list)))
+  local q, size = queue(i), 'number'
+  known = type(try('ZCARD', q.started)) == size and type(try('ZCARD', q.finished)) == size and
+    type(try('ZCARD', q.failed)) == size and type(try('LLEN', q.list)) == size
   queue_ok[i] = known
   if not known then unusable[#unusable + 1] = i end
   return known
 end
 local answers, accepted = {}, 0
-if rest < #ARGV then
+if rest < #given then
   ${outcomes}
 end
 local jobs, dropped, closed = {}, {}, {}
@@ -167,9 +174,13 @@ if want ~= '0' or string.find(claims, '1', 1, true) then
   ${jobs}
 end
 -- who finds nothing to take goes on with dependents that were too many at once
-if more == 0 and redis.call('EXISTS', releasing) == 1 and following().release_some() then more = 1 end
-if messages then messages.send(listened) end
-return { accepted == #answers and accepted or answers, cmsgpack.pack(jobs), dropped, more, next_turn, unusable,
+if more == 0 and command('EXISTS', releasing) == 1 and following().release_some() then more = 1 end
+if messages then messages.send(listened)
+elseif told > 0 and told <= 2 then
+  ${publish}
+  for n = 1, told do publish(unpack(first_told[n], 1, 5)) end
+end
+return { accepted == #answers and accepted or answers, taken > 0 and cmsgpack.pack(jobs) or '', dropped, more, next_turn, unusable,
   taken > 0 and timestamp() or '', alone, closed }`,
 });
 

@@ -32,13 +32,13 @@ local function timestamp()
 end`;
 
 /**
- * `publish(channel, queue_name, id, status, worker, result)` publishes a status message. A result is JSON text already. Needs
- * \`clock\`.
+ * `publish(queue_name, id, status, worker, result)` publishes a status message. A result is JSON text already. Needs \`clock\` and
+ * the argument \`status_prefix\`.
  */
-const publish = `
-local function publish(channel, queue_name, id, status, worker, result)
+export const publish: string = `
+local function publish(queue_name, id, status, worker, result)
   -- a user without the right to publish is no reason to stop half-way
-  redis.pcall('PUBLISH', channel, '{"job_id":' .. cjson.encode(id) .. ',"status":"' .. status .. '","queue":"' .. queue_name ..
+  redis.pcall('PUBLISH', status_prefix .. queue_name .. ':' .. id, '{"job_id":' .. cjson.encode(id) .. ',"status":"' .. status .. '","queue":"' .. queue_name ..
     '","worker":"' .. (worker or '') .. '","at":"' .. timestamp() .. (result and '","result":' .. result .. '}' or '"}'))
 end`;
 
@@ -71,7 +71,7 @@ local function publish_all(listened)
     local counts = not listened and redis.call('PUBSUB', 'NUMSUB', unpack(channels, first, last))
     for i = first, last do
       if listened == true or listened and listened[channels[i]] or counts and tonumber(counts[(i - first) * 2 + 2]) > 0 then
-        publish(channels[i], of_queue[i], about[i], statuses[i], by_worker[i], with_result[i])
+        publish(of_queue[i], about[i], statuses[i], by_worker[i], with_result[i])
       end
     end
   end

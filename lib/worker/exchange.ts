@@ -28,6 +28,8 @@ export interface ExchangeHooks {
   readonly failed: (error: unknown) => void;
   /** The runs under way. */
   readonly running: () => readonly RunRef[];
+  /** Ends what brings runs by another way than a call of this exchange's; resolves once all that it brought is known. */
+  readonly still: () => Promise<void>;
   /** Whether Redis has taken a heartbeat of late. */
   readonly registered: () => boolean;
   /** Something can be sent again. */
@@ -105,6 +107,17 @@ export class Exchange {
     this.#returns.push(...runs);
   }
 
+  /** Gives back at once what was noted, where that can be sent. */
+  async sendBack(): Promise<void> {
+    if (this.#returns.length > 0 && this.#link.usable) await this.#sendReturns(this.#returns.splice(0));
+  }
+
+  /** A reply was lost by another way than a call of this exchange's: it may have brought a run. */
+  suspect(): void {
+    this.#suspect = true;
+    this.#hooks.ready();
+  }
+
   /** Whether calls can be sent now; does first what has to come before them. */
   prepare(): boolean {
     if (this.#paused || this.#mending || !this.#link.usable) return false;
@@ -112,7 +125,7 @@ export class Exchange {
       if (this.#calls === 0) void this.#mend();
       return false;
     }
-    if (this.#returns.length > 0) void this.#sendBack(this.#returns.splice(0));
+    if (this.#returns.length > 0) void this.#sendReturns(this.#returns.splice(0));
     const [stuck] = this.#stuck;
     if (stuck !== undefined && performance.now() >= this.#stuckUntil) {
       this.#stuck.shift();
@@ -210,7 +223,7 @@ export class Exchange {
     this.#hooks.lost(run);
   }
 
-  async #sendBack(returns: readonly Run[]): Promise<void> {
+  async #sendReturns(returns: readonly Run[]): Promise<void> {
     this.#calls++;
     try {
       await this.#link.within(CALL_LIMIT_MS, redis => this.#store.giveBack(redis, returns));
@@ -244,6 +257,8 @@ export class Exchange {
   async #mend(): Promise<void> {
     this.#mending = true;
     try {
+      // a run whose reply is on its way is none that nobody knows
+      await this.#hooks.still();
       const found = await this.#link.within(CALL_LIMIT_MS, redis => this.#store.findRuns(redis));
       const here = [...this.#hooks.running(), ...this.unsettled, ...this.#returns];
       const known = new Set(here.map(({ executionId }) => executionId));

@@ -1,5 +1,6 @@
 /** The worker's slots: asks for as many jobs as there is room for, runs them, and waits when there are none. */
 import { AsyncResource } from 'node:async_hooks';
+import type { Redis } from 'ioredis';
 import type { Link } from '../connection.ts';
 import { ADVANCE_BATCH, REPLY_MS, WATCH_MS } from '../defaults.ts';
 import { LeaseLostError, ShutdownError, StopRequestedError } from '../errors.ts';
@@ -75,6 +76,8 @@ export class Loop {
   #scheduled = false;
   /** Slots that came free are about to be filled. */
   #filling = false;
+  /** A read brought a job, there are slots for more, and they are about to be waited for again. */
+  #waitsOn = false;
   #idleTimer: NodeJS.Timeout | undefined;
   #pauseTimer: NodeJS.Timeout | undefined;
   #finish: (() => void) | undefined;
@@ -94,17 +97,18 @@ export class Loop {
     this.#exchange = new Exchange(store, link, options.strategy, {
       ...hooks,
       running: () => this.#held.all(),
+      still: async () => void (await this.#waits.disarm()),
       ready: () => this.#kick(),
       mended: () => this.#outlook.lookEverywhere(),
     });
-    this.#waits = new Waits(
-      store,
-      link,
-      place => this.#onTaken(place),
-      () => hooks.registered(),
-      (place, error) =>
+    this.#waits = new Waits(store, link, {
+      claim: (redis, place) => this.#claim(redis, place),
+      taken: place => this.#onTaken(place),
+      lost: () => this.#exchange.suspect(),
+      mayWait: () => hooks.registered(),
+      failed: (place, error) =>
         hooks.failed(new Error(`Queue ${this.#queueName(place)} is not waited for: ${error.message}`)),
-    );
+    });
     this.finished = new Promise(resolve => (this.#finish = resolve));
     this.#watchdog = setInterval(() => {
       for (const run of this.#held.inSlots()) run.checkTime();
@@ -241,6 +245,9 @@ export class Loop {
       if (want === 0 && !this.#exchange.hasOutcomes) break;
       void this.#call(want);
     }
+    if (this.#waitsOn && this.#outlook.more === 'no' && this.#free > 0 && this.#taking)
+      this.#waits.arm(this.#outlook.closed);
+    this.#waitsOn = false;
     if (this.#exchange.quiet) this.#rest();
   });
 
@@ -276,7 +283,8 @@ export class Loop {
     const outlook = this.#outlook;
     const over = !this.#taking || this.#taken >= maxJobs || (burst && !outlook.looks && !outlook.held);
     if (over) {
-      if (this.#held.size === 0) this.end();
+      // a read that is being ended may bring a run yet
+      if (this.#held.size === 0 && !this.#waits.armed) this.end();
       return;
     }
     if (this.#free <= 0 || this.#probation.holds || (burst && !outlook.held)) return;
@@ -303,6 +311,41 @@ export class Loop {
     this.#lookAgain();
   }
 
+  async #claim(redis: Redis, place: number): Promise<() => void> {
+    const endings: Ending[] = [];
+    this.#underWay.add(endings);
+    const request = { handIns: [], want: 'claims', claims: new Set([place]), strategy: 'default' } as const;
+    const reply = await this.#store.advance(redis, request).finally(() => this.#underWay.delete(endings));
+    return () => this.#claimed(reply, endings);
+  }
+
+  #claimed(reply: AdvanceReply, endings: readonly Ending[]): void {
+    const { jobs, dropped, closed, unusable, more, probation } = reply;
+    this.#drop(dropped);
+    if (probation === 'ahead') this.#probation.ahead = true;
+    // what is out of the ordinary is learned from a call that looks at all queues
+    const special = closed.length > 0 || unusable.length > 0 || probation !== 'none' || more !== 'no';
+    if (special) this.#lookAgain();
+    if (jobs.length === 0) {
+      if (dropped.length > 0) this.#kick();
+      return;
+    }
+    const room = Math.min(this.#free, this.#options.maxJobs - this.#taken - this.#asked);
+    // others were quicker, and took the slot that was free when the read began
+    if (jobs.length > room || this.#probation.holds) {
+      this.#exchange.giveBack(this.#runsOf(reply));
+      this.#lookAgain();
+    } else {
+      this.#waitsOn = jobs.length < room && !special;
+      void this.#take(reply, endings);
+    }
+    this.#kick();
+  }
+
+  #drop(dropped: AdvanceReply['dropped']): void {
+    for (const { place, id, reason } of dropped) this.#hooks.dropped(this.#queueName(place), id, reason);
+  }
+
   async #call(want: number): Promise<void> {
     const claims = this.#outlook.takeClaims();
     this.#asked += want;
@@ -316,8 +359,7 @@ export class Loop {
     if (reply === undefined) {
       return this.#outlook.addClaims(claims);
     }
-    for (const { place, id, reason } of reply.dropped)
-      this.#hooks.dropped(this.#queueName(place), id, reason);
+    this.#drop(reply.dropped);
     if (single || reply.probation === 'ahead') this.#probation.ahead = reply.probation === 'ahead';
     if (want > 0 || claims.size > 0) {
       this.#outlook.learn(reply, want > 0);
@@ -334,6 +376,7 @@ export class Loop {
   async #letGo(): Promise<void> {
     try {
       const taken = await this.#waits.disarm();
+      await this.#exchange.sendBack();
       if (!taken && !this.#outlook.hasClaims) return;
       this.#outlook.takeClaims();
       await this.#link.within(REPLY_MS, redis => this.#store.releaseClaims(redis));
@@ -344,16 +387,20 @@ export class Loop {
     }
   }
 
-  async #take({ jobs, at, probation }: AdvanceReply, endings: readonly Ending[]): Promise<void> {
+  #runsOf({ jobs, at }: AdvanceReply): Run[] {
+    const { worker } = this.#store;
+    return jobs.map(job => new Run(this.#jobs, job, { queue: this.#queueName(job.place), worker, at }));
+  }
+
+  async #take(reply: AdvanceReply, endings: readonly Ending[]): Promise<void> {
     clearTimeout(this.#idleTimer);
     this.#idleTimer = undefined;
-    const { worker } = this.#store;
-    const runs = jobs.map(job => new Run(this.#jobs, job, { queue: this.#queueName(job.place), worker, at }));
+    const runs = this.#runsOf(reply);
     // the worker was told to stop while the call was under way
     if (!this.#taking) return this.#exchange.giveBack(runs);
     this.#taken += runs.length;
     this.#held.add(runs);
-    const alone = probation === 'taken';
+    const alone = reply.probation === 'taken';
     if (alone) this.#probation.begin(runs[0]);
     for (const ending of endings) this.#endNow(runs, ending);
     // a function may hold up the event loop: no read may then hold a job that another worker could run
@@ -407,7 +454,8 @@ export class Loop {
   /** While the slots were full nobody looked; and a job, or its end, may have put others on the queues. */
   #lookUnlessWaiting(): void {
     const outlook = this.#outlook;
-    if (outlook.more === 'no' && (this.#options.burst || !this.#waits.armed)) outlook.more = 'perhaps';
+    if (outlook.more !== 'no' || this.#waitsOn) return;
+    if (this.#options.burst || !this.#waits.armed) outlook.more = 'perhaps';
   }
 
   #queueName(place: number): string {

@@ -1,4 +1,5 @@
 /** How an idle worker waits: one blocking read a queue, each over a connection of its own. */
+import type { Redis } from 'ioredis';
 import type { Link } from '../connection.ts';
 import { BLOCK } from '../defaults.ts';
 import { ConnectionError } from '../errors.ts';
@@ -18,6 +19,23 @@ interface Wait {
   reading: Promise<void> | undefined;
 }
 
+export interface WaitHooks {
+  /**
+   * Sends the call that claims what the read of the queue at this place takes. It follows the read on its connection, so that
+   * Redis runs it in the moment in which the read ends: a job is on its way without a round trip in between. Answers what is
+   * to be done with its reply, which is done once no read of the queue is under way; it does nothing where it brought nothing.
+   */
+  readonly claim: (redis: Redis, place: number) => Promise<() => void>;
+  /** A queue's claims may hold an id that was not claimed; its read has ended. */
+  readonly taken: (place: number) => void;
+  /** The reply of a claim was lost: it may have brought a run. */
+  readonly lost: () => void;
+  /** Asked before each read: whether the worker is surely registered, and for longer than a read lasts. */
+  readonly mayWait: () => boolean;
+  /** Is told of a connection that can't be made although others stand. */
+  readonly failed: (place: number, error: Error) => void;
+}
+
 /**
  * A read moves an id from a queue's list to this worker's claims: with `BLPOP` a lost reply would lose the job. It is
  * armed only while the worker may take a job, and ends when an id was taken; `arm` starts it again.
@@ -26,30 +44,15 @@ export class Waits {
   readonly #store: WorkerStore;
   readonly #commands: Link;
   readonly #waits: readonly Wait[];
-  readonly #onTaken: (queue: number) => void;
-  readonly #mayWait: () => boolean;
-  readonly #onFailed: (queue: number, error: Error) => void;
+  readonly #hooks: WaitHooks;
   #armed = false;
   /** A read that was being ended may have taken an id. */
   #taken = false;
 
-  /**
-   * `onTaken` is called with a queue's place when its claims may hold an id, and when its read has ended. `mayWait` is asked
-   * before each read: whether the worker is surely registered, and for longer than a read lasts. `onFailed` is told
-   * of a connection that can't be made although others stand.
-   */
-  constructor(
-    store: WorkerStore,
-    commands: Link,
-    onTaken: (queue: number) => void,
-    mayWait: () => boolean = () => true,
-    onFailed: (queue: number, error: Error) => void = () => {},
-  ) {
-    this.#mayWait = mayWait;
-    this.#onFailed = onFailed;
+  constructor(store: WorkerStore, commands: Link, hooks: WaitHooks) {
     this.#store = store;
     this.#commands = commands;
-    this.#onTaken = onTaken;
+    this.#hooks = hooks;
     this.#waits = store.queues.map(() => ({
       link: commands.duplicate({ persistent: true }),
       clientId: undefined,
@@ -70,11 +73,14 @@ export class Waits {
     this.#armed = true;
     this.#waits.forEach((wait, place) => {
       if (wait.reading !== undefined || except.has(place)) return;
-      wait.reading = this.#read(wait, place).finally(() => (wait.reading = undefined));
+      wait.reading = this.#read(wait, place).then(over => {
+        wait.reading = undefined;
+        over();
+      });
     });
   }
 
-  /** Ends all reads. Answers whether one of them may still have taken an id. */
+  /** Ends all reads, whose claims have brought what they bring then. Answers whether an id may be left among the claims. */
   async disarm(): Promise<boolean> {
     this.#armed = false;
     this.#taken = false;
@@ -87,41 +93,59 @@ export class Waits {
     for (const { link } of this.#waits) link.close();
   }
 
-  async #read(wait: Wait, queue: number): Promise<void> {
+  /** Reads until an id was taken, or no more may be. Answers what is to be done then. */
+  async #read(wait: Wait, queue: number): Promise<() => void> {
     const { link } = wait;
     // less than a registration lasts, so that no read outlives it
     const seconds = Math.min(BLOCK, this.#store.ttl / 4);
     const keys = [this.#store.listKey(queue), this.#store.claimsKey(queue)] as const;
-    while (this.#armed) {
-      if (!this.#mayWait()) break;
+    while (this.#armed && this.#hooks.mayWait()) {
+      let take = (): void => {};
       let late: NodeJS.Timeout | undefined;
       try {
         if (!link.usable) await link.ready();
         wait.clientId ??= await link.within(LATE_MS, redis => redis.client('ID'));
-        if (!this.#armed) return;
+        if (!this.#armed) break;
         late = setTimeout(() => link.reconnect(), BLOCK * 1000 + LATE_MS);
-        const id = await link.redis.blmove(...keys, 'LEFT', 'RIGHT', seconds);
-        if (id === null) continue;
+        // in one piece
+        const { stream } = link.redis;
+        stream.cork();
+        const moved = link.redis.blmove(...keys, 'LEFT', 'RIGHT', seconds);
+        const claimed = this.#hooks.claim(link.redis, queue);
+        stream.uncork();
+        const [read, claim] = await Promise.allSettled([moved, claimed]);
+        if (claim.status === 'fulfilled') take = claim.value;
+        else if (!isRefusal(claim.reason)) this.#hooks.lost();
+        if (read.status === 'rejected') throw read.reason;
+        if (read.value === null) {
+          // an id of an earlier read may have lain there
+          take();
+          continue;
+        }
+        if (claim.status === 'fulfilled') return take;
       } catch (error) {
-        // where the link broke, an id may have been taken
-        const refused = error instanceof Error && error.name === 'ReplyError';
         // what we asked for
-        if (refused && !this.#armed && error.message.startsWith('UNBLOCKED')) return;
+        if (isRefusal(error) && !this.#armed && error.message.startsWith('UNBLOCKED')) return take;
         // without our asking, Redis says so to all when it becomes a replica: the one to wait at may be another now
         if (refusalOf(error)?.moved === true) link.reconnect();
         if (error instanceof ConnectionError && this.#commands.usable && this.#armed)
-          this.#onFailed(queue, error);
-        if (this.#armed && refusalOf(error)?.name === 'NOPERM') this.#onFailed(queue, error as Error);
+          this.#hooks.failed(queue, error);
+        if (this.#armed && refusalOf(error)?.name === 'NOPERM') this.#hooks.failed(queue, error as Error);
         // a key of the wrong type, or no memory left for BLMOVE: then the worker looks once a second instead
-        if (refused && this.#armed) await pause(REFUSED_MS);
+        if (isRefusal(error) && this.#armed) await pause(REFUSED_MS);
       } finally {
         clearTimeout(late);
       }
-      if (this.#armed) this.#onTaken(queue);
-      else this.#taken = true;
-      return;
+      // the claim was refused, or the link broke: an id may have been taken
+      return () => {
+        take();
+        if (this.#armed) this.#hooks.taken(queue);
+        else this.#taken = true;
+      };
     }
-    if (this.#armed) this.#onTaken(queue);
+    return () => {
+      if (this.#armed) this.#hooks.taken(queue);
+    };
   }
 
   async #end(wait: Wait): Promise<void> {
@@ -137,4 +161,9 @@ export class Waits {
 
 function pause(ms: number): Promise<void> {
   return new Promise(resolve => setTimeout(resolve, ms));
+}
+
+/** Whether it is an answer of Redis': then nothing was lost. */
+function isRefusal(error: unknown): error is Error {
+  return error instanceof Error && error.name === 'ReplyError';
 }

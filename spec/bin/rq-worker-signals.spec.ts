@@ -180,14 +180,41 @@ describe('SIGKILL to rq-worker', () => {
     expect(await other.result).toBe(3);
   });
 
-  it('leaves an id that was on its way among its claims, which another worker brings back', async () => {
+  it('leaves a job that was on its way under a lease, after which another worker runs it', async () => {
     const worker = await start('-n', 'frozen').listening();
-    // an idle worker waits at Redis; stopped, it can't claim what it is handed
+    // an idle worker waits at Redis, and has said before that it claims what it is handed
     await vi.waitFor(async () => expect(await redis.client.client('LIST')).toMatch(/ cmd=blmove /), {
       timeout: 15_000,
       interval: 20,
     });
     process.kill(worker.pid, 'SIGSTOP');
+    const job = await queue.enqueue('add', [1, 2]);
+    await worker.end('SIGKILL');
+    expect(await redis.client.hmget(`rq:job:${job.id}`, 'status', 'worker_name')).toEqual([
+      'started',
+      'frozen',
+    ]);
+    expect(await redis.client.llen('rq:queue:default')).toBe(0);
+    expect(await redis.client.exists('rq:worker:frozen:claims:default')).toBe(0);
+    // as when its lease is over, and nobody is sweeping
+    const [run = ''] = await redis.client.zrange('rq:wip:default', '0', '-1');
+    await redis.client.zadd('rq:wip:default', 'XX', Date.now() / 1000, run);
+    await redis.client.del('rq:janitor:default');
+    const second = start('--burst');
+    expect(await second.exit()).toEqual(STOPPED);
+    expect(await job.result).toBe(3);
+    expect(await redis.client.hget(`rq:job:${job.id}`, 'recoveries')).toBe('1');
+  });
+
+  it('leaves an id that it could not claim among its claims, which another worker brings back', async () => {
+    const worker = await start('-n', 'frozen').listening();
+    await vi.waitFor(async () => expect(await redis.client.client('LIST')).toMatch(/ cmd=blmove /), {
+      timeout: 15_000,
+      interval: 20,
+    });
+    process.kill(worker.pid, 'SIGSTOP');
+    // Redis was started anew, and does not know the script of the claim
+    await redis.client.script('FLUSH');
     const job = await queue.enqueue('add', [1, 2]);
     await worker.end('SIGKILL');
     expect(await redis.client.lrange('rq:worker:frozen:claims:default', 0, -1)).toEqual([job.id]);

@@ -83,7 +83,13 @@ describe('Waits of a worker that may not wait', () => {
     const told: number[] = [];
     // the shortest lease: so its reads are short too
     const store = new WorkerStore(new Keys(), 'w1', ['a', 'b'], { lease: 3 });
-    const waits = new Waits(store, link, place => told.push(place), mayWait);
+    const waits = new Waits(store, link, {
+      claim: async () => () => {},
+      taken: place => told.push(place),
+      lost: () => {},
+      mayWait,
+      failed: () => {},
+    });
     opened.push(waits);
     return { waits, told };
   }

@@ -117,5 +117,7 @@ describe('a reply that is lost on its way', () => {
     proxy.cut();
     await vi.waitFor(() => expect(runs).toEqual([3]), { timeout: 10_000 });
     await vi.waitFor(atRest, { timeout: 10_000 });
+    // it was started by the claim that follows the read, and given back when nobody knew of that
+    expect(await redis.client.hexists(`rq:job:${id}`, 'recoveries')).toBe(0);
   });
 });

@@ -79,6 +79,7 @@ export const workerSteps: Steps = async walk => {
       await look.sadd('rq:job:released:dependents', 'dependent');
       await look.zadd('rq:deferred:q', 1, 'dependent');
       const failed = { status: 'failed', text: 'Error: no' } as const;
+      await store.countChannels(link.redis);
       const answers = await handIn({ ttl: -1 }, { ttl: 0 }, { stream: 'MQ==' }, failed, {});
       expect(answers).toEqual(['accepted', 'accepted', 'accepted', 'queued', 'accepted']);
       expect(await look.exists('rq:job:dropped', 'rq:group:g', 'rq:unique:q:call')).toBe(0);

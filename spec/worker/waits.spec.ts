@@ -27,16 +27,31 @@ async function reads(): Promise<number> {
 const list = (key: string): Promise<string[]> => redis.client.lrange(key, 0, -1);
 const put = (queue: string, id: string): Promise<number> => redis.client.rpush(`rq:queue:${queue}`, id);
 
-/** Also `letGo`, which ends the reads and puts back what they took. */
-function makeWaits(): { waits: Waits; taken: number[]; letGo: () => Promise<void> } {
+/**
+ * Waits whose claims only look at what was taken. Also `letGo`, which ends the reads and puts back what they took; and how
+ * often it was said that a reply was lost.
+ */
+function makeWaits(): { waits: Waits; taken: number[]; lost: () => number; letGo: () => Promise<void> } {
   const taken: number[] = [];
+  let lost = 0;
   const store = new WorkerStore(new Keys(), 'w1', ['a', 'b']);
-  const waits = new Waits(store, link, queue => taken.push(queue));
+  const waits = new Waits(store, link, {
+    async claim(client, place) {
+      const held = await client.llen(store.claimsKey(place));
+      return () => {
+        if (held > 0) taken.push(place);
+      };
+    },
+    taken: place => taken.push(place),
+    lost: () => lost++,
+    mayWait: () => true,
+    failed: () => {},
+  });
   opened.push(waits);
   const letGo = async (): Promise<void> => {
     if ((await waits.disarm()) || taken.length > 0) await store.releaseClaims(link.redis);
   };
-  return { waits, taken, letGo };
+  return { waits, taken, lost: () => lost, letGo };
 }
 
 describe('Waits', () => {
@@ -112,7 +127,7 @@ describe('Waits', () => {
   });
 
   it('goes on after its connection was lost', async () => {
-    const { waits, taken } = makeWaits();
+    const { waits, taken, lost } = makeWaits();
     waits.arm();
     await expect.poll(reads, soon).toBe(2);
     const ids = String(await redis.client.call('CLIENT', 'LIST'))
@@ -122,6 +137,8 @@ describe('Waits', () => {
     for (const id of ids) await redis.client.client('KILL', 'ID', id);
     // an id may have been taken: it is asked for
     await expect.poll(() => taken.toSorted((x, y) => x - y), soon).toEqual([0, 1]);
+    // and so may be a claim
+    expect(lost()).toBe(2);
     waits.arm();
     await expect.poll(reads, soon).toBe(2);
     await put('a', '1');

@@ -5,38 +5,36 @@
 export const jobs = `
 -- ---- new jobs
 local runs = {}
-local wanted = tonumber(want)
+local claims_only = want == 'claims'
+local wanted = claims_only and 1 or tonumber(want)
 local elsewhere
-local function is_elsewhere(status)
-  elsewhere = elsewhere or { started = true, finished = true, failed = true, deferred = true, scheduled = true,
-    canceled = true, stopped = true, created = true, rate_limited = true, ready_to_enqueue = true }
-  return elsewhere[status]
-end
 
 -- ---- queues that are paused, or limited
 local allowed, limited, limits_met = {}, {}, {}
--- the worker's own rate
-local function rate_of(i)
-  for rate in string.gmatch(rates, '[^,]+') do
-    i = i - 1
-    if i == 0 then return rate end
-  end
-end
 -- how many jobs may be taken from a queue
 local function open(i)
   local known = allowed[i]
   if known then return known end
   local n = math.huge
-  local held = aside == '1' and {} or redis.pcall('HMGET', limits_prefix .. names[i], 'paused', 'rate')
-  local rate = not held.err and held[2] or rates ~= '' and rate_of(i)
-  local count, ms = string.match(rate or '', '^(%d+)/(%d+)$')
+  local held = aside == '1' and {} or try('HMGET', limits_prefix .. names[i], 'paused', 'rate')
+  local rate = not held.err and held[2]
+  if not rate and rates ~= '' then
+    -- the worker's own
+    local place = 0
+    for own in string.gmatch(rates, '[^,]+') do
+      place = place + 1
+      if place == i then rate = own end
+    end
+  end
+  local count, ms
+  if rate then count, ms = string.match(rate, '^(%d+)/(%d+)$') end
   if not held.err and held[1] then
     n = 0
     closed[#closed + 1] = { i, 0 }
   elseif count then
     local starts = starts_prefix .. names[i]
-    redis.pcall('ZREMRANGEBYSCORE', starts, '-inf', string.format('%.6f', now - ms / 1000))
-    local size = redis.pcall('ZCARD', starts)
+    try('ZREMRANGEBYSCORE', starts, '-inf', string.format('%.6f', now - ms / 1000))
+    local size = try('ZCARD', starts)
     if type(size) == 'table' then
       -- what can't be counted is not taken
       n = 0
@@ -51,18 +49,20 @@ local function open(i)
   return n
 end
 
-local function drop(i, id, reason) dropped[#dropped + 1] = { i, id, reason } end
-
+local lease_end = expiry(tonumber(lease))
 local looked_at = { status = true, ttl = true, ended_at = true, dependency_ids = true, recoveries = true, limit_key = true }
 local cut = false
 -- false where the id has to go back: a job on probation is taken by itself
 local function start(i, id)
   local key = job_prefix .. id
-  local fields = redis.pcall('HGETALL', key)
-  if fields.err then drop(i, id, 'not a hash') return true end
-  if #fields == 0 then drop(i, id, 'gone') return true end
+  local fields = try('HGETALL', key)
+  local size = #fields
+  if size == 0 then
+    dropped[#dropped + 1] = { i, id, fields.err and 'not a hash' or 'gone' }
+    return true
+  end
   local status, may_expire, depended, lost, shares
-  for f = 1, #fields, 2 do
+  for f = 1, size, 2 do
     local name = fields[f]
     if looked_at[name] then
       if name == 'status' then status = fields[f + 1]
@@ -73,7 +73,14 @@ local function start(i, id)
     end
   end
   -- a status that nobody knows is taken, so that the worker can fail the job for it
-  if status ~= 'queued' and is_elsewhere(status) then drop(i, id, status) return true end
+  if status ~= 'queued' then
+    elsewhere = elsewhere or { started = true, finished = true, failed = true, deferred = true, scheduled = true,
+      canceled = true, stopped = true, created = true, rate_limited = true, ready_to_enqueue = true }
+    if status and elsewhere[status] then
+      dropped[#dropped + 1] = { i, id, status }
+      return true
+    end
+  end
   if lost and lost >= tonumber(probation) then
     if taken > 0 or single ~= '1' then
       alone = 2
@@ -83,7 +90,7 @@ local function start(i, id)
     alone = 1
   end
   if shares then
-    local held = redis.call('HMGET', key, 'limit_concurrency', 'origin', 'enqueued_at')
+    local held = command('HMGET', key, 'limit_concurrency', 'origin', 'enqueued_at')
     local most = tonumber(string.match(held[1] or '', '^[1-9]%d*$') or '')
     -- what somebody else wrote limits nothing
     if not most or shares == '' or slots_prefix == '' or held[2] ~= names[i] then shares = nil
@@ -92,16 +99,20 @@ local function start(i, id)
   local run = run_prefix .. string.char(97 + math.floor(taken / 26), 97 + taken % 26)
   jobs[taken * 3 + 1], jobs[taken * 3 + 2], jobs[taken * 3 + 3] = i, id, fields
   taken = taken + 1
-  redis.call('HSET', key, 'status', 'started', 'started_at', timestamp(), 'worker_name', worker, 'execution_id', run)
+  command('HSET', key, 'status', 'started', 'started_at', timestamp(), 'worker_name', worker, 'execution_id', run)
   -- Python's requeue leaves the lifetime of the ended job on, and the field, if empty
-  if may_expire then redis.call('PERSIST', key) end
-  if depended then redis.call('DEL', job_prefix .. ':' .. id .. ':dependencies') end
-  local list = runs[i] or {}
-  runs[i] = list
-  list[#list + 1] = expiry(tonumber(lease))
-  list[#list + 1] = id .. ':' .. run
+  if may_expire then command('PERSIST', key) end
+  if depended then command('DEL', job_prefix .. ':' .. id .. ':dependencies') end
+  local list = runs[i]
+  if not list then
+    list = { size = 0 }
+    runs[i] = list
+  end
+  local size = list.size
+  list[size + 1], list[size + 2] = lease_end, id .. ':' .. run
+  list.size = size + 2
   allowed[i] = allowed[i] - 1
-  if shares then redis.pcall('SADD', slots_prefix .. shares, id .. ':' .. run) end
+  if shares then try('SADD', slots_prefix .. shares, id .. ':' .. run) end
   local rate = limited[i]
   if rate then
     rate[#rate + 1] = string.format('%.6f', now)
@@ -115,7 +126,7 @@ local function start(i, id)
   return true
 end
 
-if aside ~= '1' and redis.call('EXISTS', suspended) == 1 then
+if aside ~= '1' and command('EXISTS', suspended) == 1 then
   more = 2
   wanted = 0
 end
@@ -124,9 +135,9 @@ end
 for i = 1, queues do
   if string.sub(claims, i, i) == '1' and usable(i) then
     local q = queue(i)
-    local held = redis.pcall('LRANGE', q.claims, 0, -1)
-    if not held.err and #held > 0 then
-      redis.call('DEL', q.claims)
+    -- hardly ever more than one
+    local held = try('LPOP', worker_prefix .. worker .. claims_infix .. names[i], 2000)
+    if held and not held.err then
       local back = {}
       for n = 1, #held do
         if taken < wanted and open(i) <= 0 then table.insert(back, 1, held[n])
@@ -135,33 +146,33 @@ for i = 1, queues do
           table.insert(back, 1, held[n])
         end
       end
-      if #back > 0 then redis.call('LPUSH', q.list, unpack(back)) end
+      if #back > 0 then command('LPUSH', q.list, unpack(back)) end
     end
+    if claims_only and command('LLEN', q.list) > 0 then more = math.max(more, 1) end
   end
-end
-
--- takes up to n ids; answers how many there were
-local function take(i, n)
-  n = math.min(n, open(i))
-  if n <= 0 then return 0 end
-  local ids = redis.pcall('LPOP', queue(i).list, n)
-  if not ids then return 0 end
-  -- looked at only now, as a list is found empty more often than not
-  local sound = usable(i)
-  if ids.err then return 0 end
-  for k = 1, #ids do
-    if not sound or taken >= wanted or not start(i, ids[k]) then
-      if sound then wanted = taken end
-      for back = #ids, k, -1 do redis.call('LPUSH', queue(i).list, ids[back]) end
-      return k - 1
-    end
-  end
-  return #ids
 end
 
 -- ids without a job count too, so that a list full of expired ones is cleared over several calls
 local left = wanted * 2 + 100
-if wanted > taken then
+if not claims_only and wanted > taken then
+  -- takes up to n ids; answers how many there were
+  local function take(i, n)
+    n = math.min(n, open(i))
+    if n <= 0 then return 0 end
+    local ids = try('LPOP', queue(i).list, n)
+    if not ids then return 0 end
+    -- looked at only now, as a list is found empty more often than not
+    local sound = usable(i)
+    if ids.err then return 0 end
+    for k = 1, #ids do
+      if not sound or taken >= wanted or not start(i, ids[k]) then
+        if sound then wanted = taken end
+        for back = #ids, k, -1 do command('LPUSH', queue(i).list, ids[back]) end
+        return k - 1
+      end
+    end
+    return #ids
+  end
   more = 1
   if order == 'default' then
     local i = 1
@@ -199,28 +210,28 @@ if wanted > taken then
     end
     if #places == 0 and not cut then more = 0 end
   end
-elseif wanted > 0 or cut then
+elseif not claims_only and wanted > 0 or cut then
   more = 1
 end
 for i, list in pairs(runs) do
-  redis.pcall('INCRBY', taken_prefix .. names[i], #list / 2)
+  try('INCRBY', taken_prefix .. names[i], #list / 2)
   for first = 1, #list, 2000 do
-    redis.call('ZADD', queue(i).started, unpack(list, first, math.min(first + 1999, #list)))
+    command('ZADD', queue(i).started, unpack(list, first, math.min(first + 1999, #list)))
   end
 end
 -- what was started counts, and where no more may be, when one may again
 for _, rate in ipairs(limits_met) do
   local i, starts = rate.i, starts_prefix .. names[rate.i]
   for first = 1, #rate, 2000 do
-    redis.pcall('ZADD', starts, unpack(rate, first, math.min(first + 1999, #rate)))
+    try('ZADD', starts, unpack(rate, first, math.min(first + 1999, #rate)))
   end
-  if #rate > 0 then redis.pcall('PEXPIRE', starts, rate.ms) end
+  if #rate > 0 then try('PEXPIRE', starts, rate.ms) end
   if allowed[i] <= 0 then
     -- the one after whose time there are fewer than may be: a rate may have been lowered
     local last = math.max(0, rate.before + #rate / 2 - rate.most)
-    local gone = redis.pcall('ZRANGE', starts, last, last, 'WITHSCORES')
+    local gone = try('ZRANGE', starts, last, last, 'WITHSCORES')
     local wait = gone[2] and (tonumber(gone[2]) + rate.ms / 1000 - now) * 1000 or 1000
-    local waiting = redis.pcall('LLEN', queue(i).list)
+    local waiting = try('LLEN', queue(i).list)
     closed[#closed + 1] = { i, math.max(1, math.ceil(wait)), type(waiting) == 'number' and waiting or 0 }
   end
 end`;
