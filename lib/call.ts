@@ -10,11 +10,12 @@ export function checkCall(
   options: EnqueueOptions | undefined,
   defaults: QueueDefaults,
   home: string,
+  nextId?: () => string,
 ): Make {
   const name = functionName(fn);
   const given = typeof fn === 'function' ? taskOptions(fn) : undefined;
-  if (given === undefined) return check(name, args, options, defaults, home);
+  if (given === undefined) return check(name, args, options, defaults, home, nextId);
   const { name: _, queue: __, ...own } = given;
   const named = Object.entries(options ?? {}).filter(([, value]) => value !== undefined);
-  return check(name, args, { ...own, ...Object.fromEntries(named) }, defaults, home);
+  return check(name, args, { ...own, ...Object.fromEntries(named) }, defaults, home, nextId);
 }

@@ -22,6 +22,7 @@ export class Enqueuer {
   readonly #keys: QueueKeys;
   readonly #defaults: QueueDefaults;
   readonly #isAsync: boolean;
+  readonly #nextId = (): string => this.#store.feed.nextId(this.#keys.name);
 
   constructor(link: Link, store: Store, keys: QueueKeys, defaults: QueueDefaults, isAsync: boolean) {
     this.#link = link;
@@ -36,9 +37,9 @@ export class Enqueuer {
     return checkCall(fn, args, options, this.#defaults, this.#store.home);
   }
 
-  /** @throws as `check` does. */
-  prepare(fn: TaskFunction | string, args?: readonly unknown[], options?: EnqueueOptions): Prepared {
-    return this.check(fn, args, options)();
+  /** For a job that is put on the queue by itself. @throws as `check` does. */
+  prepare(fn: TaskFunction | string, args: readonly unknown[] = [], options?: EnqueueOptions): Prepared {
+    return checkCall(fn, args, options, this.#defaults, this.#store.home, this.#nextId)();
   }
 
   /** Puts one job on the queue. */

@@ -39,7 +39,7 @@ const NO_KWARGS: Readonly<Record<string, Json>> = {};
 export type Make = () => Prepared;
 
 /**
- * `home` is where the queue's jobs are: which Redis, database and prefix.
+ * `home` is where the queue's jobs are: which Redis, database and prefix. `nextId` makes the ids of jobs that are given none.
  * @throws {TypeError | RangeError} for anything that can't be stored; nothing is sent then.
  */
 export function check(
@@ -48,19 +48,20 @@ export function check(
   given: EnqueueOptions | undefined,
   defaults: QueueDefaults,
   home: string = '',
+  nextId: () => string = newId,
 ): Make {
   if (!Array.isArray(args)) throw new TypeError(`args must be an array, not ${quote(args)}`);
   const references = new References(home);
   checkJson(args, 'args', references);
-  if (given === undefined && references.count === 0) return () => plain(name, args, defaults);
-  const prepared = withOptions(name, args, given === undefined ? {} : given, defaults, references);
+  if (given === undefined && references.count === 0) return () => plain(nextId(), name, args, defaults);
+  const prepared = withOptions(name, args, given === undefined ? {} : given, defaults, references, nextId);
   return () => prepared;
 }
 
-function plain(name: string, args: readonly unknown[], { settings }: QueueDefaults): Prepared {
+function plain(id: string, name: string, args: readonly unknown[], { settings }: QueueDefaults): Prepared {
   const data = `[${JSON.stringify(name)},null,${JSON.stringify(args)},{}]`;
   return {
-    job: plainJob(newId(), data, describeCall(name, args, NO_KWARGS), settings),
+    job: plainJob(id, data, describeCall(name, args, NO_KWARGS), settings),
     call: { functionName: name, args, kwargs: NO_KWARGS },
   };
 }
@@ -71,6 +72,7 @@ function withOptions(
   given: EnqueueOptions,
   defaults: QueueDefaults,
   references: References,
+  nextId: () => string,
 ): Prepared {
   const options = checkEnqueueOptions(given);
   const { jobId, timeout, softTimeout, ttl, resultTtl, failureTtl, description, meta } = options;
@@ -103,7 +105,7 @@ function withOptions(
     const { repeatsLeft, intervals } = repeatPlan(repeat);
     settings.push('repeats_left', String(repeatsLeft), 'repeat_intervals', JSON.stringify(intervals));
   }
-  const id = jobId ?? newId();
+  const id = jobId ?? nextId();
   const { dependsOn } = options;
   const plan = dependsOn === undefined ? undefined : dependencyPlan(dependsOn, references);
   const dependencies = [...new Set([...references.ids, ...(plan?.ids ?? [])])];

@@ -201,7 +201,7 @@ export class Queue implements AsyncDisposable {
       if (!Array.isArray(args)) throw new TypeError(`args must be an array, not ${quote(args)}`);
       const before = prepared.at(-1);
       const all = before === undefined ? args : [new Pending(before.job.id, this.#store.home), ...args];
-      prepared.push(this.#enqueuer.prepare(fn, all as unknown[], options));
+      prepared.push(this.#enqueuer.check(fn, all as unknown[], options)());
     }
     return (await this.#enqueuer.putTogether(prepared)).at(-1) as ChainJob<S>;
   }
@@ -219,7 +219,7 @@ export class Queue implements AsyncDisposable {
     args?: readonly unknown[],
     options?: CronOptions,
   ): Promise<CronJob> {
-    const cron = prepareCron(pattern, fn, args, options, (...call) => this.#enqueuer.prepare(...call));
+    const cron = prepareCron(pattern, fn, args, options, (...call) => this.#enqueuer.check(...call)());
     const set = await this.#sender.send('set a cron', 'repeatable', redis =>
       writeCron(redis, this.#keys, cron),
     );
@@ -254,7 +254,7 @@ export class Queue implements AsyncDisposable {
     if (!Array.isArray(calls)) throw new TypeError(`group needs an array of calls, not ${quote(calls)}`);
     if (calls.length === 0) throw new TypeError('group needs at least one call');
     const members = (calls as readonly unknown[]).map((call, i) => {
-      const prepared = this.#enqueuer.prepare(...checkCall(call, i));
+      const prepared = this.#enqueuer.check(...checkCall(call, i))();
       return { call: prepared.call, job: inGroup(prepared.job, name) };
     });
     const jobs = await this.#enqueuer.putTogether(members);

@@ -1,6 +1,7 @@
 /** Status messages: one subscribing connection a process, shared by all who wait. */
 import type { Link } from './connection.ts';
 import { WAIT_RECHECK_MS } from './defaults.ts';
+import { Expected } from './expected.ts';
 import type { Keys } from './keys.ts';
 import { toProgress, type Progress } from './progress.ts';
 import { isObject, type JobStatus } from './record.ts';
@@ -8,8 +9,6 @@ import { isObject, type JobStatus } from './record.ts';
 /** Milliseconds until channels that nobody listens to any more are left, and the most that are kept till then. */
 const DROP_MS = 200;
 const DROP_MOST = 16;
-/** Milliseconds in which somebody has to wait for a job whose channel was subscribed to ahead. */
-const EXPECTED_MS = 1_000;
 
 /** What a transition publishes on `rq:status:<queue>:<job id>`. */
 export interface StatusMessage {
@@ -29,12 +28,6 @@ export interface StatusMessage {
 /** Is called with each message, and with `undefined` when messages may have been missed. */
 export type StatusListener = (message: StatusMessage | undefined) => void;
 
-interface Expected {
-  readonly messages: readonly (StatusMessage | undefined)[];
-  readonly leave: () => void;
-  readonly timer: NodeJS.Timeout;
-}
-
 /**
  * Messages get lost: while the connection is down, before a subscription is confirmed, and Python's workers and expiry
  * publish none. So a listener must read the state itself after it subscribed, whenever it is called with `undefined`,
@@ -49,42 +42,30 @@ export class StatusFeed {
   #restoring = false;
   #dropping: string[] = [];
   #dropTimer: NodeJS.Timeout | undefined;
-  /** Whether the last job that could be expected was waited for at once: so the next one will be. */
-  #expects = false;
-  /** What came on channels that nobody has listened to yet. */
-  readonly #expected: Map<string, Expected> = new Map();
+  readonly #expected: Expected = new Expected((...all) => this.#listenAll(...all));
 
   constructor(source: Link, keys: Keys) {
     this.#source = source;
     this.#keys = keys;
   }
 
-  /**
-   * A job is about to be enqueued. Where the one before was waited for at once, its channel is subscribed to with the enqueue:
-   * after it, a quick worker's messages would have come and gone one time in twenty.
-   */
+  /** The id of the next job of a queue. */
+  nextId(queue: string): string {
+    return this.#expected.nextId(queue);
+  }
+
+  /** A job is about to be enqueued: after it, a quick worker's messages would have come and gone one time in twenty. */
   expect(queue: string, id: string): void {
-    if (!this.#expects || this.#link?.usable !== true) return;
-    this.#expects = false;
-    const messages: (StatusMessage | undefined)[] = [];
-    const leave = this.listen(queue, id, message => messages.push(message));
-    const channel = this.#keys.statusChannel(queue, id);
-    const timer = setTimeout(() => {
-      this.#expected.delete(channel);
-      leave();
-    }, EXPECTED_MS).unref();
-    this.#expected.set(channel, { messages, leave, timer });
+    this.#expected.expect(queue, id, this.#link?.usable === true);
   }
 
   /** As `listen`, for who waits for a job that is new; what has come since it was expected is told at once. */
   listenToNew(queue: string, id: string, listener: StatusListener): () => void {
-    this.#expects = true;
+    this.#expected.waited();
+    const expected = this.#expected.take(id);
     const channel = this.#keys.statusChannel(queue, id);
-    const expected = this.#expected.get(channel);
     const listeners = this.#listeners.get(channel);
     if (expected === undefined || listeners === undefined) return this.listen(queue, id, listener);
-    this.#expected.delete(channel);
-    clearTimeout(expected.timer);
     listeners.add(listener);
     expected.leave();
     for (const message of expected.messages) listener(message);
@@ -93,11 +74,24 @@ export class StatusFeed {
 
   /** Listens to one job. The listener is called with `undefined` once the subscription stands. */
   listen(queue: string, id: string, listener: StatusListener): () => void {
-    const channel = this.#keys.statusChannel(queue, id);
-    const listeners = this.#listeners.get(channel) ?? new Set();
-    this.#listeners.set(channel, listeners.add(listener));
-    void this.#subscribe([channel]).catch(() => this.#restore());
-    return this.#leaver(channel, listeners, listener);
+    const [leave = () => {}] = this.#listenAll(queue, [id], () => listener);
+    return leave;
+  }
+
+  #listenAll(
+    queue: string,
+    ids: readonly string[],
+    listenerOf: (id: string) => StatusListener,
+  ): (() => void)[] {
+    const channels = ids.map(id => this.#keys.statusChannel(queue, id));
+    const leaves = channels.map((channel, i) => {
+      const listener = listenerOf(ids[i] ?? '');
+      const listeners = this.#listeners.get(channel) ?? new Set();
+      this.#listeners.set(channel, listeners.add(listener));
+      return this.#leaver(channel, listeners, listener);
+    });
+    void this.#subscribe(channels).catch(() => this.#restore());
+    return leaves;
   }
 
   #leaver(channel: string, listeners: Set<StatusListener>, listener: StatusListener): () => void {
@@ -112,7 +106,7 @@ export class StatusFeed {
   close(): void {
     this.#closed = true;
     clearTimeout(this.#dropTimer);
-    for (const { timer } of this.#expected.values()) clearTimeout(timer);
+    this.#expected.close();
     // who waits looks for itself, and learns that the connection is closed
     for (const channel of this.#listeners.keys()) this.#tell(channel, undefined);
     this.#listeners.clear();

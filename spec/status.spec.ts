@@ -120,13 +120,27 @@ describe('What is published', () => {
     listener.disconnect();
   });
 
-  it('is nothing where nobody listens', async () => {
+  it('is next to nothing where nobody listens: only of a job or two in a call nobody asks that', async () => {
+    await q.enqueueMany(Array.from({ length: 100 }, () => ['sum', [[1]]] as const));
     await redis.client.config('RESETSTAT');
-    await q.enqueue('sum', [[1]]);
-    await work();
+    await workOff(redis, { name: 'w1', concurrency: 100 });
     const info = await redis.client.info('commandstats');
     expect(info).toContain('cmdstat_evalsha');
-    expect(info).not.toContain('cmdstat_publish');
+    expect(Number(/cmdstat_publish:calls=(\d+)/.exec(info)?.[1] ?? 0)).toBeLessThan(20);
+    expect(await q.finishedRegistry.count()).toBe(100);
+  });
+
+  it('is told of each of many jobs of a call', async () => {
+    const jobs = await q.enqueueMany(Array.from({ length: 50 }, () => ['sum', [[1]]] as const));
+    const ends = Promise.all(jobs.map(job => all(job, async () => {})));
+    await expect
+      .poll(async () => ((await redis.client.pubsub('CHANNELS', 'rq:status:*')) as string[]).length)
+      .toBe(50);
+    await workOff(redis, { name: 'w1', concurrency: 50 });
+    for (const messages of await ends) {
+      expect(messages.length).toBeGreaterThan(1);
+      expect(messages.at(-1)).toMatchObject({ status: 'finished', result: 1 });
+    }
   });
 });
 
@@ -150,6 +164,10 @@ describe('the channel of a job that will be waited for', () => {
     await waitedFor(producer);
     const second = await producer.enqueue('sum', [[2]]);
     await expect.poll(channels, soon).toContain(channelOf(second));
+    // with those of the next jobs, whose ids are made
+    const subscribed = await channels();
+    expect(subscribed).toContain(channelOf(await producer.enqueue('sum', [[3]])));
+    expect(await channels()).toEqual(subscribed);
     // and what comes there before it is waited for is not lost; by hand, as the channel is left after a second
     const told = { job_id: second.id, status: 'finished', queue: 'default', worker: 'w1', result: 2 };
     await redis.client
@@ -160,13 +178,28 @@ describe('the channel of a job that will be waited for', () => {
     expect(await second.wait({ timeout: 15 })).toBe(2);
   });
 
-  it('is left after a second where nobody waits, and none is subscribed to for the next job', async () => {
+  it('is left after a second where nobody waits, and none is subscribed to for later jobs', async () => {
     await using producer = new Queue('default', { connection: redis.url });
     await waitedFor(producer);
-    const [second, third] = [await producer.enqueue('f'), await producer.enqueue('f')];
-    await expect.poll(channels, soon).toContain(channelOf(second));
-    expect(await channels()).not.toContain(channelOf(third));
-    await expect.poll(channels, soon).not.toContain(channelOf(second));
+    const jobs: Job[] = [];
+    for (let i = 0; i < 10; i++) jobs.push(await producer.enqueue('f'));
+    const second = channelOf(jobs[0] as Job);
+    await expect.poll(channels, soon).toContain(second);
+    expect(await channels()).not.toContain(channelOf(jobs[9] as Job));
+    await expect.poll(channels, soon).not.toContain(second);
+    const left = await channels();
+    expect(jobs.map(channelOf).filter(channel => left.includes(channel))).toEqual([]);
+  });
+
+  it('is of no later job of enqueueMany, whose ids are in the order in which they were made', async () => {
+    await using producer = new Queue('default', { connection: redis.url });
+    await waitedFor(producer);
+    await producer.enqueue('f');
+    const many = await producer.enqueueMany([['f'], ['f'], ['f']]);
+    const ids = many.map(({ id }) => id);
+    expect(ids).toEqual(ids.toSorted());
+    const subscribed = await channels();
+    expect(many.filter(job => subscribed.includes(channelOf(job)))).toEqual([]);
   });
 
   it('is shared by all who wait for the job, and by who follows its status', async () => {
