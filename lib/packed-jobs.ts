@@ -72,6 +72,20 @@ class PackedFields implements Fields {
     return at < 0 ? undefined : this.#bytes.toString('utf8', this.#spans[at], this.#spans[at + 1]);
   }
 
+  digits(name: string): number | undefined | null {
+    const at = this.#find(name);
+    if (at < 0) return undefined;
+    const [begin, end] = [this.#spans[at] as number, this.#spans[at + 1] as number];
+    if (end === begin || end - begin > 15) return null;
+    let number = 0;
+    for (let i = begin; i < end; i++) {
+      const digit = (this.#bytes[i] as number) - 0x30;
+      if (digit < 0 || digit > 9) return null;
+      number = number * 10 + digit;
+    }
+    return number;
+  }
+
   /** Where the value's span stands; -1 where there is no such field. */
   #find(name: string): number {
     const { length } = name;

@@ -59,7 +59,8 @@ export function check(
 }
 
 function plain(id: string, name: string, args: readonly unknown[], { settings }: QueueDefaults): Prepared {
-  const data = `[${JSON.stringify(name)},null,${JSON.stringify(args)},{}]`;
+  // in one piece: a text put together from others is copied once more on its way
+  const data = JSON.stringify([name, null, args, NO_KWARGS]);
   return {
     job: plainJob(id, data, describeCall(name, args, NO_KWARGS), settings),
     call: { functionName: name, args, kwargs: NO_KWARGS },

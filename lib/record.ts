@@ -22,6 +22,8 @@ export interface Fields {
   get(name: string): Buffer | string | undefined;
   /** The same as text, where there is a shorter way to it. */
   text?(name: string): string | undefined;
+  /** And as a whole number; `null` where it is not of up to 15 digits and nothing else. */
+  digits?(name: string): number | undefined | null;
 }
 
 /** What is called: a registered function's name and what it is given. */
@@ -46,6 +48,8 @@ export function textOf(fields: Fields, name: string): string | undefined {
 
 /** @throws {InvalidJobError} where the field is there and not a whole number. */
 export function wholeNumberOf(id: string, fields: Fields, name: string): number | undefined {
+  const digits = fields.digits === undefined ? null : fields.digits(name);
+  if (digits !== null) return digits;
   const text = textOf(fields, name);
   if (text === undefined) return undefined;
   if (!/^-?\d{1,15}$/.test(text))

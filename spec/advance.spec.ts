@@ -316,6 +316,14 @@ describe('WorkerStore.advance: one of the claims and nothing else', () => {
     expect(await list('a')).toEqual(['1']);
   });
 
+  it('puts one that must not run twice back, for a call whose reply is waited for', async () => {
+    await claim('1');
+    await redis.client.hset('rq:job:1', 'redeliver', '0');
+    expect(await claimOne()).toMatchObject({ jobs: [], more: 'yes' });
+    expect(await list('a')).toEqual(['1']);
+    expect(idsOf(await advance())).toEqual(['1']);
+  });
+
   it('puts one that was lost twice back, for a call by itself', async () => {
     await claim('1');
     await redis.client.hset('rq:job:1', 'recoveries', '2');

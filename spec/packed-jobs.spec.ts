@@ -131,6 +131,27 @@ return cmsgpack.pack(jobs)`;
     expect(read?.fields.get('ttl')).toEqual(Buffer.alloc(0));
   });
 
+  it.each([
+    '0',
+    '180',
+    '007',
+    '999999999999999',
+    '9'.repeat(16),
+    '-1',
+    '',
+    '5m',
+    '2.5',
+    '/',
+    ':',
+    ' 5',
+    '5\n',
+    'é',
+  ])('reads %j as a number as the same text is read, or leaves it to that', async text => {
+    const [read] = unpackJobs(await pack([job(['timeout', text])]));
+    expect(read?.fields.digits?.('timeout')).toBe(/^\d{1,15}$/.test(text) ? Number(text) : null);
+    expect(read?.fields.digits?.('ttl')).toBeUndefined();
+  });
+
   it('does not take a value for a name, nor a part of a name for the whole', async () => {
     const [read] = unpackJobs(await pack([job(['result_ttl', 'ttl'], ['ttl', '60'], ['x', 'data'])]));
     expect(textIn(read?.fields, 'ttl')).toBe('60');

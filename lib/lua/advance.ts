@@ -8,6 +8,9 @@ import { fill, release, releaseSome } from './dependents.ts';
 import { parking, SLOT_CONSTANTS, slots } from './slots.ts';
 import { announce, clock, keep, publish, queueAgain, queueNames, retry, seconds } from './parts.ts';
 
+/** Bytes of a result that costs more to be told to nobody than to ask whether there is somebody. */
+const LONG_RESULT = 1000;
+
 /** How often a job has to be lost to be on probation, where `how` does not say: the next loss but one fails it. */
 export const PROBATION: number = MAX_RECOVERIES - 1;
 
@@ -118,7 +121,7 @@ local function heard()
 end
 -- parts that few calls need are made when they are: making a function costs as much as a look at a key
 local messages
--- to ask who listens costs more than to tell of one job or two
+-- to ask who listens costs more than to tell of one job or two, where the results are short
 local told, first_told = 0, {}
 local function announce(...)
   told = told + 1
@@ -178,7 +181,13 @@ if more == 0 and command('EXISTS', releasing) == 1 and following().release_some(
 if messages then messages.send(listened)
 elseif told > 0 and told <= 2 then
   ${publish}
-  for n = 1, told do publish(unpack(first_told[n], 1, 5)) end
+  for n = 1, told do
+    local queue_name, id, status, by, result = unpack(first_told[n], 1, 5)
+    if not result or #result < ${LONG_RESULT} or command('PUBSUB', 'NUMPAT') > 0 or
+      tonumber(command('PUBSUB', 'NUMSUB', status_prefix .. queue_name .. ':' .. id)[2]) > 0 then
+      publish(queue_name, id, status, by, result)
+    end
+  end
 end
 return { accepted == #answers and accepted or answers, taken > 0 and cmsgpack.pack(jobs) or '', dropped, more, next_turn, unusable,
   taken > 0 and timestamp() or '', alone, closed }`,

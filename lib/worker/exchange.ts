@@ -54,6 +54,8 @@ export class Exchange {
   /** Characters of all outcomes that are kept here. */
   #keptLength = 0;
   #returns: Run[] = [];
+  /** Returns under way. */
+  readonly #returning: Set<Promise<void>> = new Set();
   #calls = 0;
   /** A reply was lost, so there may be runs at Redis that nobody here knows of. */
   #suspect = false;
@@ -107,9 +109,10 @@ export class Exchange {
     this.#returns.push(...runs);
   }
 
-  /** Gives back at once what was noted, where that can be sent. */
+  /** Gives back at once what was noted, where that can be sent, and waits until that is done. */
   async sendBack(): Promise<void> {
-    if (this.#returns.length > 0 && this.#link.usable) await this.#sendReturns(this.#returns.splice(0));
+    if (this.#returns.length > 0 && this.#link.usable) this.#sendReturns();
+    await Promise.all(this.#returning);
   }
 
   /** A reply was lost by another way than a call of this exchange's: it may have brought a run. */
@@ -125,7 +128,7 @@ export class Exchange {
       if (this.#calls === 0) void this.#mend();
       return false;
     }
-    if (this.#returns.length > 0) void this.#sendReturns(this.#returns.splice(0));
+    if (this.#returns.length > 0) this.#sendReturns();
     const [stuck] = this.#stuck;
     if (stuck !== undefined && performance.now() >= this.#stuckUntil) {
       this.#stuck.shift();
@@ -223,7 +226,12 @@ export class Exchange {
     this.#hooks.lost(run);
   }
 
-  async #sendReturns(returns: readonly Run[]): Promise<void> {
+  #sendReturns(): void {
+    const returning = this.#return(this.#returns.splice(0)).finally(() => this.#returning.delete(returning));
+    this.#returning.add(returning);
+  }
+
+  async #return(returns: readonly Run[]): Promise<void> {
     this.#calls++;
     try {
       await this.#link.within(CALL_LIMIT_MS, redis => this.#store.giveBack(redis, returns));

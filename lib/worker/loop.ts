@@ -16,10 +16,13 @@ import { Exchange, type ExchangeHooks, type Settled } from './exchange.ts';
 import { Held } from './held.ts';
 import { Outlook } from './outlook.ts';
 import { Probation } from './probation.ts';
+import { StandStill } from './stand-still.ts';
 import { Waits } from './waits.ts';
 
 /** Calls that are under way at a time: while Redis works on one, the worker runs the jobs of the other. */
 const CALLS = 3;
+/** Milliseconds by which a command about a run may be quicker than the reply that brings it. */
+const QUICKER_MS = 1_000;
 /** Milliseconds between two looks whether the worker is registered again. */
 const UNREGISTERED_MS = 100;
 
@@ -52,6 +55,12 @@ export interface LoopHooks extends Pick<
 /** Why a run is to end; `false` for those that are not meant. */
 type Ending = (run: Run) => StopRequestedError | LeaseLostError | false;
 
+/** One that was heard of while a call was under way, and when. */
+interface Heard {
+  readonly ending: Ending;
+  readonly at: number;
+}
+
 export class Loop {
   /** Resolves when no more jobs are taken, and those that ran have ended and are handed in. */
   readonly finished: Promise<void>;
@@ -64,6 +73,8 @@ export class Loop {
   readonly #waits: Waits;
   readonly #held: Held;
   readonly #watchdog: NodeJS.Timeout;
+  /** Half a lease: runs of a reply that lay here for longer may be another worker's by now. */
+  readonly #standStill: StandStill;
   readonly #outlook: Outlook;
   /** Starts that wait for blocking reads to end. */
   #lettingGo = 0;
@@ -71,7 +82,7 @@ export class Loop {
   #taken = 0;
   /** Jobs asked for in calls that are under way; and for each of these calls what has to end that it may bring. */
   #asked = 0;
-  readonly #underWay: Set<Ending[]> = new Set();
+  readonly #underWay: Set<Heard[]> = new Set();
   #taking = true;
   #scheduled = false;
   /** Slots that came free are about to be filled. */
@@ -89,6 +100,7 @@ export class Loop {
     this.#options = options;
     this.#hooks = hooks;
     this.#held = new Held(options.concurrency, options.prefetch);
+    this.#standStill = new StandStill(store.lease * 500);
     this.#outlook = new Outlook(store.queues.length, {
       suspended: hooks.suspended,
       paused: (place, is) => hooks.paused(this.#queueName(place), is),
@@ -102,7 +114,8 @@ export class Loop {
       mended: () => this.#outlook.lookEverywhere(),
     });
     this.#waits = new Waits(store, link, {
-      claim: (redis, place) => this.#claim(redis, place),
+      // where each read may bring a job at the same moment: else a call that looks at all claims takes them in their order
+      claim: (redis, place) => (this.#free >= store.queues.length ? this.#claim(redis, place) : undefined),
       taken: place => this.#onTaken(place),
       lost: () => this.#exchange.suspect(),
       mayWait: () => hooks.registered(),
@@ -111,6 +124,7 @@ export class Loop {
     });
     this.finished = new Promise(resolve => (this.#finish = resolve));
     this.#watchdog = setInterval(() => {
+      this.#standStill.turn();
       for (const run of this.#held.inSlots()) run.checkTime();
       this.#returnStale();
     }, WATCH_MS).unref();
@@ -193,15 +207,22 @@ export class Loop {
 
   /** Also those that Redis has started and whose replies are on their way: the word about them may be quicker. */
   #end(reason: Ending): void {
-    this.#endNow(this.#held.all(), reason);
-    for (const endings of this.#underWay) endings.push(reason);
+    // one that is here was meant: it may be back on its queue when another call brings it
+    if (this.#endNow(this.#held.all(), reason)) return;
+    const heard = { ending: reason, at: performance.now() };
+    for (const endings of this.#underWay) endings.push(heard);
   }
 
-  #endNow(runs: readonly Run[], reasonOf: Ending): void {
+  /** Answers whether there was one. */
+  #endNow(runs: readonly Run[], reasonOf: Ending): boolean {
+    let found = false;
     for (const run of runs) {
       const reason = reasonOf(run);
-      if (reason !== false) this.#abort(run, reason);
+      if (reason === false) continue;
+      this.#abort(run, reason);
+      found = true;
     }
+    return found;
   }
 
   #abort(run: Run, reason: StopRequestedError | LeaseLostError): void {
@@ -245,7 +266,13 @@ export class Loop {
       if (want === 0 && !this.#exchange.hasOutcomes) break;
       void this.#call(want);
     }
-    if (this.#waitsOn && this.#outlook.more === 'no' && this.#free > 0 && this.#taking)
+    if (
+      this.#waitsOn &&
+      this.#outlook.more === 'no' &&
+      this.#free > 0 &&
+      this.#taking &&
+      !this.#exchange.full
+    )
       this.#waits.arm(this.#outlook.closed);
     this.#waitsOn = false;
     if (this.#exchange.quiet) this.#rest();
@@ -312,45 +339,37 @@ export class Loop {
   }
 
   async #claim(redis: Redis, place: number): Promise<() => void> {
-    const endings: Ending[] = [];
+    const sentAt = performance.now();
+    const endings: Heard[] = [];
     this.#underWay.add(endings);
     const request = { handIns: [], want: 'claims', claims: new Set([place]), strategy: 'default' } as const;
     const reply = await this.#store.advance(redis, request).finally(() => this.#underWay.delete(endings));
-    return () => this.#claimed(reply, endings);
+    const stale = this.#standStill.since(sentAt);
+    // it was sent long before it had anything to claim: what was said before that is of an earlier run
+    const since = performance.now() - QUICKER_MS;
+    const late = endings.filter(({ at }) => at >= since);
+    return () => this.#claimed(reply, late, stale);
   }
 
-  #claimed(reply: AdvanceReply, endings: readonly Ending[]): void {
-    const { jobs, dropped, closed, unusable, more, probation } = reply;
-    this.#drop(dropped);
+  #claimed(reply: AdvanceReply, endings: readonly Heard[], stale: boolean): void {
+    const { jobs, closed, unusable, more, probation } = reply;
     if (probation === 'ahead') this.#probation.ahead = true;
     // what is out of the ordinary is learned from a call that looks at all queues
     const special = closed.length > 0 || unusable.length > 0 || probation !== 'none' || more !== 'no';
-    if (special) this.#lookAgain();
-    if (jobs.length === 0) {
-      if (dropped.length > 0) this.#kick();
-      return;
-    }
-    const room = Math.min(this.#free, this.#options.maxJobs - this.#taken - this.#asked);
     // others were quicker, and took the slot that was free when the read began
-    if (jobs.length > room || this.#probation.holds) {
-      this.#exchange.giveBack(this.#runsOf(reply));
-      this.#lookAgain();
-    } else {
-      this.#waitsOn = jobs.length < room && !special;
-      void this.#take(reply, endings);
-    }
-    this.#kick();
-  }
-
-  #drop(dropped: AdvanceReply['dropped']): void {
-    for (const { place, id, reason } of dropped) this.#hooks.dropped(this.#queueName(place), id, reason);
+    const room = Math.min(this.#free, this.#options.maxJobs - this.#taken - this.#asked);
+    const taken = !stale && jobs.length <= room && !this.#probation.holds;
+    if (special || !taken) this.#lookAgain();
+    this.#waitsOn = taken && !special && jobs.length > 0 && jobs.length < room;
+    void this.#received(reply, endings, taken);
   }
 
   async #call(want: number): Promise<void> {
+    const sentAt = performance.now();
     const claims = this.#outlook.takeClaims();
     this.#asked += want;
     const single = this.#probation.ahead && want > 0;
-    const endings: Ending[] = [];
+    const endings: Heard[] = [];
     this.#underWay.add(endings);
     const reply = await this.#exchange.advance(want, claims, single).finally(() => {
       this.#asked -= want;
@@ -359,7 +378,6 @@ export class Loop {
     if (reply === undefined) {
       return this.#outlook.addClaims(claims);
     }
-    this.#drop(reply.dropped);
     if (single || reply.probation === 'ahead') this.#probation.ahead = reply.probation === 'ahead';
     if (want > 0 || claims.size > 0) {
       this.#outlook.learn(reply, want > 0);
@@ -368,7 +386,15 @@ export class Loop {
     }
     // an end may have put other jobs on the queues, after they were found empty
     else if (reply.answers.length > 0) this.#lookUnlessWaiting();
-    if (reply.jobs.length > 0) await this.#take(reply, endings);
+    await this.#received(reply, endings, !this.#standStill.since(sentAt));
+  }
+
+  /** What a call brought: its jobs are taken, or go back. */
+  async #received(reply: AdvanceReply, endings: readonly Heard[], taken: boolean): Promise<void> {
+    for (const { place, id, reason } of reply.dropped)
+      this.#hooks.dropped(this.#queueName(place), id, reason);
+    if (!taken) this.#exchange.giveBack(this.#runsOf(reply));
+    else if (reply.jobs.length > 0) await this.#take(reply, endings);
     this.#kick();
   }
 
@@ -392,7 +418,7 @@ export class Loop {
     return jobs.map(job => new Run(this.#jobs, job, { queue: this.#queueName(job.place), worker, at }));
   }
 
-  async #take(reply: AdvanceReply, endings: readonly Ending[]): Promise<void> {
+  async #take(reply: AdvanceReply, endings: readonly Heard[]): Promise<void> {
     clearTimeout(this.#idleTimer);
     this.#idleTimer = undefined;
     const runs = this.#runsOf(reply);
@@ -402,7 +428,7 @@ export class Loop {
     this.#held.add(runs);
     const alone = reply.probation === 'taken';
     if (alone) this.#probation.begin(runs[0]);
-    for (const ending of endings) this.#endNow(runs, ending);
+    for (const { ending } of endings) this.#endNow(runs, ending);
     // a function may hold up the event loop: no read may then hold a job that another worker could run
     const full = this.#free <= 0 || alone || this.#taken >= this.#options.maxJobs;
     if (full && (this.#waits.armed || this.#outlook.hasClaims)) {

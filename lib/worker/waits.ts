@@ -24,11 +24,12 @@ export interface WaitHooks {
    * Sends the call that claims what the read of the queue at this place takes. It follows the read on its connection, so that
    * Redis runs it in the moment in which the read ends: a job is on its way without a round trip in between. Answers what is
    * to be done with its reply, which is done once no read of the queue is under way; it does nothing where it brought nothing.
+   * Sends nothing, and answers `undefined`, where there might be no slot for the job then.
    */
-  readonly claim: (redis: Redis, place: number) => Promise<() => void>;
+  readonly claim: (redis: Redis, place: number) => Promise<() => void> | undefined;
   /** A queue's claims may hold an id that was not claimed; its read has ended. */
   readonly taken: (place: number) => void;
-  /** The reply of a claim was lost: it may have brought a run. */
+  /** A claim failed, or its reply was lost: it may have started a run all the same. */
   readonly lost: () => void;
   /** Asked before each read: whether the worker is surely registered, and for longer than a read lasts. */
   readonly mayWait: () => boolean;
@@ -114,15 +115,15 @@ export class Waits {
         const claimed = this.#hooks.claim(link.redis, queue);
         stream.uncork();
         const [read, claim] = await Promise.allSettled([moved, claimed]);
-        if (claim.status === 'fulfilled') take = claim.value;
-        else if (!isRefusal(claim.reason)) this.#hooks.lost();
+        if (claim.status === 'fulfilled') take = claim.value ?? take;
+        else this.#hooks.lost();
         if (read.status === 'rejected') throw read.reason;
         if (read.value === null) {
           // an id of an earlier read may have lain there
           take();
           continue;
         }
-        if (claim.status === 'fulfilled') return take;
+        if (claim.status === 'fulfilled' && claim.value !== undefined) return take;
       } catch (error) {
         // what we asked for
         if (isRefusal(error) && !this.#armed && error.message.startsWith('UNBLOCKED')) return take;
@@ -136,7 +137,7 @@ export class Waits {
       } finally {
         clearTimeout(late);
       }
-      // the claim was refused, or the link broke: an id may have been taken
+      // nothing was claimed, or the link broke: an id may have been taken
       return () => {
         take();
         if (this.#armed) this.#hooks.taken(queue);
@@ -152,7 +153,11 @@ export class Waits {
     // a read that has not reached Redis yet can't be ended: asked again until it is over
     for (let ms = 1; wait.reading !== undefined; ms = Math.min(ms * 2, 100)) {
       if (wait.clientId !== undefined && wait.link.usable && this.#commands.usable) {
-        await this.#commands.redis.client('UNBLOCK', wait.clientId, 'ERROR').catch(() => 0);
+        const { clientId } = wait;
+        // or a link that went dead without a word would hold this up for good
+        await this.#commands
+          .within(LATE_MS, redis => redis.client('UNBLOCK', clientId, 'ERROR'))
+          .catch(() => 0);
       } else if (!this.#commands.usable) wait.link.reconnect();
       await Promise.race([wait.reading, pause(ms)]);
     }
@@ -163,7 +168,7 @@ function pause(ms: number): Promise<void> {
   return new Promise(resolve => setTimeout(resolve, ms));
 }
 
-/** Whether it is an answer of Redis': then nothing was lost. */
+/** Whether it is an answer of Redis'. */
 function isRefusal(error: unknown): error is Error {
   return error instanceof Error && error.name === 'ReplyError';
 }

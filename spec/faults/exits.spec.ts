@@ -123,7 +123,7 @@ describe('a process that ends between two round trips', () => {
     { onlyWithAll: true, timeout: 240_000 },
     async c => {
       const runs = await Promise.all([long(c), long(c)]);
-      // dies with the reply of its second blocking read, for which it has a slot left
+      // dies with the reply of its second blocking read, for which it has a slot left, and whose claim was sent with it
       const dies = failingWorker(c, 'after:2:blmove', 'default', '--concurrency', '3');
       const leases = () => c.redis.client.zrange('rq:wip:default', '0', '-1', 'WITHSCORES');
       await expect.poll(async () => (await leases()).length, { timeout: 30_000 }).toBe(4);
@@ -135,7 +135,7 @@ describe('a process that ends between two round trips', () => {
       expect(await dies.exit()).toEqual({ code: null, signal: 'SIGKILL' });
       const died = Date.now();
       c.ledger.struck(dies.pid);
-      expect(await c.q.startedRegistry.count()).toBe(2);
+      expect(await c.q.startedRegistry.count()).toBe(3);
       expect(await c.q.count()).toBe(0);
 
       c.keep(startWorker(c.redis.url, ['default'], '--quiet', '--concurrency', '3'));

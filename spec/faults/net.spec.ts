@@ -1,11 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect } from 'vitest';
 import { ConnectionError, OutcomeUnknownError, Queue } from '../../lib/index.ts';
+import { urlOf } from '../support/acl.ts';
 import { loadScripts } from '../support/commands.ts';
 import { ALL, faultCase, type FaultCase } from '../support/fault-case.ts';
 import { ledgerWorker } from '../support/ledger-worker.ts';
 import { Proxy } from '../support/proxy.ts';
 import { Relay } from '../support/relay.ts';
+import { startWorker } from '../support/worker-process.ts';
 
 /** A producer's deadline, and what a busy machine may add. */
 const [DEADLINE, SLACK] = [5000, 4000];
@@ -101,6 +103,40 @@ describe('a link that stands and says nothing', () => {
       const worker = c.workerAt(proxy.url, '--concurrency', '5');
       await c.enqueue(20);
       await c.ended(20);
+      c.ledger.struck();
+      proxy.freeze();
+      const seconds = await worksAgain(c, worker.pid, 60_000);
+      c.note = `at work again after ${seconds.toFixed(1)} s`;
+    },
+  );
+
+  faultCase(
+    'for ever is replaced where a worker waits at two queues, whose reads began apart',
+    { onlyWithAll: true, timeout: 300_000, queues: ['default', 'other'] },
+    async c => {
+      const proxy = c.closing(await Proxy.to(c.redis.port));
+      const worker = c.keep(
+        startWorker(
+          urlOf('rq-worker', proxy.url),
+          ['default', 'other'],
+          '--lease',
+          '3',
+          '--quiet',
+          '--concurrency',
+          '5',
+        ),
+      );
+      await c.enqueue(20);
+      await c.ended(20);
+      const reads = async (): Promise<string[]> =>
+        String(await c.redis.client.client('LIST'))
+          .split('\n')
+          .filter(line => / flags=\S*b/.test(line));
+      await expect.poll(async () => (await reads()).length, { timeout: 20_000 }).toBe(2);
+      // as when its time is over, a second before the other one's
+      await sleep(1_000);
+      await c.redis.client.client('UNBLOCK', Number(/^id=(\d+)/.exec((await reads())[0] ?? '')?.[1]));
+      await sleep(200);
       c.ledger.struck();
       proxy.freeze();
       const seconds = await worksAgain(c, worker.pid, 60_000);

@@ -1,6 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { getCurrentJob } from '../../lib/current-job.ts';
 import type { FunctionSource } from '../../lib/functions.ts';
 import { Keys } from '../../lib/keys.ts';
+import { Queue } from '../../lib/queue.ts';
 import { WorkerStore } from '../../lib/worker-store.ts';
 import { Waits } from '../../lib/worker/waits.ts';
 import type { WorkerOptions } from '../../lib/worker/settings.ts';
@@ -220,6 +222,20 @@ describe('a worker with one slot and two queues', () => {
     expect(held).toBe(0);
   });
 
+  it('starts no run that it has no slot for, where both reads are given something at once', async () => {
+    let runs = 0;
+    await start({ f: () => runs++ });
+    for (let i = 0; i < 20; i++) {
+      await expect.poll(reads, { ...soon, interval: 1 }).toBe(2);
+      await enqueue('a', `a${i}`, 'f');
+      await enqueue('b', `b${i}`, 'f');
+      await redis.client.multi().rpush('rq:queue:a', `a${i}`).rpush('rq:queue:b', `b${i}`).exec();
+      await expect.poll(() => runs, { ...soon, interval: 1 }).toBe(2 * (i + 1));
+    }
+    // each start is counted, also of a run that is given back
+    expect(await redis.client.mget('rq:taken:a', 'rq:taken:b')).toEqual(['20', '20']);
+  });
+
   it('waits again when its slot is free', async () => {
     await start({ f: () => 1 });
     await enqueue('a', '1', 'f');
@@ -240,5 +256,76 @@ describe('a worker with one slot and two queues', () => {
     await put('b', 'quick');
     await expect.poll(() => redis.client.hget('rq:job:quick', 'status'), soon).toBe('finished');
     end();
+  });
+});
+
+describe('an idle worker that is given a job', () => {
+  it('waits on where the job waits aside for a slot of its key', async () => {
+    const worker = makeWorker({ f: () => 1 }, { name: 'w1', concurrency: 4 }, ['a']);
+    void worker.work();
+    await expect.poll(reads, soon).toBe(1);
+    await redis.client.hset('rq:job:aside', {
+      status: 'queued',
+      origin: 'a',
+      data: '["f",null,[],{}]',
+      limit_key: 'k',
+      limit_concurrency: '1',
+    });
+    await redis.client.sadd('rq:slots:k', 'other:run');
+    await put('a', 'aside');
+    await expect.poll(() => redis.client.zcard('rq:parked:k'), soon).toBe(1);
+    await redis.client.hset('rq:job:plain', { status: 'queued', origin: 'a', data: '["f",null,[],{}]' });
+    await put('a', 'plain');
+    // and not at the next look at its claims, in 15 s
+    await expect
+      .poll(() => redis.client.hget('rq:job:plain', 'status'), { timeout: 5_000, interval: 5 })
+      .toBe('finished');
+  });
+
+  it('does not stop the next run of a job that was stopped while it waited for another', async () => {
+    await using q = new Queue('a', { connection: redis.url });
+    let runs = 0;
+    const f = (): Promise<void> | number => {
+      runs++;
+      const signal = getCurrentJob()?.signal;
+      if (runs > 1 || signal === undefined) return runs;
+      return new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('stopped'))));
+    };
+    const worker = makeWorker({ f }, { name: 'w1', concurrency: 2 }, ['a']);
+    void worker.work();
+    await expect.poll(reads, soon).toBe(1);
+    const job = await q.enqueue('f');
+    await expect.poll(() => runs, soon).toBe(1);
+    await expect.poll(reads, soon).toBe(1);
+    await job.stop();
+    await expect.poll(() => job.getStatus(), soon).toBe('stopped');
+    await job.requeue();
+    expect(await job.wait({ timeout: 15 })).toBe(2);
+  });
+
+  it('asks for it once, and once more with its end', async () => {
+    const calls = async (): Promise<number> =>
+      Number(/cmdstat_hgetall:calls=(\d+)/.exec(await redis.client.info('commandstats'))?.[1] ?? 0);
+    const worker = makeWorker({ f: () => 1 }, { name: 'w1', concurrency: 4 }, ['a']);
+    const advances: string[] = [];
+    void worker.work();
+    await expect.poll(reads, soon).toBe(1);
+    const monitor = await redis.client.monitor();
+    monitor.on('monitor', (_: string, args: string[], source: string) => {
+      if (source !== 'lua' && args[0]?.toLowerCase() === 'evalsha' && args.includes('w1')) {
+        advances.push(args.includes('claims') ? 'claim' : args.includes('finished') ? 'hand in' : 'other');
+      }
+    });
+    const before = await calls();
+    await redis.client.hset('rq:job:1', { status: 'queued', origin: 'a', data: '["f",null,[],{}]' });
+    await put('a', '1');
+    await expect.poll(() => redis.client.hget('rq:job:1', 'status'), soon).toBe('finished');
+    await expect.poll(reads, soon).toBe(1);
+    monitor.disconnect();
+    expect((await calls()) - before).toBe(1);
+    const own = advances.filter(kind => kind !== 'other');
+    // the claim of the read that is under way again is not seen yet, or is
+    expect(own.slice(0, 2)).toEqual(['claim', 'hand in']);
+    expect(own.length).toBeLessThanOrEqual(3);
   });
 });

@@ -50,9 +50,11 @@ local function open(i)
 end
 
 local lease_end = expiry(tonumber(lease))
-local looked_at = { status = true, ttl = true, ended_at = true, dependency_ids = true, recoveries = true, limit_key = true }
+local looked_at = { status = true, ttl = true, ended_at = true, dependency_ids = true, recoveries = true, limit_key = true,
+  redeliver = true }
 local cut = false
--- false where the id has to go back: a job on probation is taken by itself
+-- false where the id has to go back: a job on probation is taken by itself, and one that must not run twice by a call whose
+-- reply is waited for
 local function start(i, id)
   local key = job_prefix .. id
   local fields = try('HGETALL', key)
@@ -61,7 +63,7 @@ local function start(i, id)
     dropped[#dropped + 1] = { i, id, fields.err and 'not a hash' or 'gone' }
     return true
   end
-  local status, may_expire, depended, lost, shares
+  local status, may_expire, depended, lost, shares, once
   for f = 1, size, 2 do
     local name = fields[f]
     if looked_at[name] then
@@ -69,6 +71,7 @@ local function start(i, id)
       elseif name == 'dependency_ids' then depended = true
       elseif name == 'recoveries' then lost = tonumber(fields[f + 1])
       elseif name == 'limit_key' then shares = fields[f + 1]
+      elseif name == 'redeliver' then once = fields[f + 1] == '0'
       else may_expire = true end
     end
   end
@@ -89,6 +92,8 @@ local function start(i, id)
     end
     alone = 1
   end
+  -- nobody may be there to run it, and it must not be lost
+  if once and claims_only then return false end
   if shares then
     local held = command('HMGET', key, 'limit_concurrency', 'origin', 'enqueued_at')
     local most = tonumber(string.match(held[1] or '', '^[1-9]%d*$') or '')
@@ -135,18 +140,18 @@ end
 for i = 1, queues do
   if string.sub(claims, i, i) == '1' and usable(i) then
     local q = queue(i)
-    -- hardly ever more than one
-    local held = try('LPOP', worker_prefix .. worker .. claims_infix .. names[i], 2000)
+    -- all of them: hardly ever more than one
+    local held = try('LPOP', worker_prefix .. worker .. claims_infix .. names[i], '1000000')
     if held and not held.err then
       local back = {}
       for n = 1, #held do
-        if taken < wanted and open(i) <= 0 then table.insert(back, 1, held[n])
+        if taken < wanted and open(i) <= 0 then back[#back + 1] = held[n]
         elseif taken >= wanted or not start(i, held[n]) then
           wanted = taken
-          table.insert(back, 1, held[n])
+          back[#back + 1] = held[n]
         end
       end
-      if #back > 0 then command('LPUSH', q.list, unpack(back)) end
+      for n = #back, 1, -1 do command('LPUSH', q.list, back[n]) end
     end
     if claims_only and command('LLEN', q.list) > 0 then more = math.max(more, 1) end
   end
