@@ -59,8 +59,7 @@ export function check(
 }
 
 function plain(id: string, name: string, args: readonly unknown[], { settings }: QueueDefaults): Prepared {
-  // in one piece: a text put together from others is copied once more on its way
-  const data = JSON.stringify([name, null, args, NO_KWARGS]);
+  const data = `[${JSON.stringify(name)},null,${JSON.stringify(args)},{}]`;
   return {
     job: plainJob(id, data, describeCall(name, args, NO_KWARGS), settings),
     call: { functionName: name, args, kwargs: NO_KWARGS },

@@ -7,6 +7,7 @@ import {
   type AdvanceAnswer,
   type AdvanceReply,
   type AdvanceRequest,
+  type DequeueStrategy,
 } from './advance.ts';
 import type { DueCron } from './cron-store.ts';
 import {
@@ -149,15 +150,6 @@ export class WorkerStore {
     // calls that are sent before the reply begin where this one ends, should the queues hold enough
     if (want !== 'claims') this.#turn = ((this.#turn - 1 + want) % this.queues.length) + 1;
     const plain = strategy === 'default' && !single && this.#plain;
-    const how = [
-      strategy,
-      turn,
-      this.#probation,
-      single ? 1 : 0,
-      this.#aside ? 1 : 0,
-      this.#rates,
-      this.#weights,
-    ];
     const reply = (await advance.runRaw(redis, {
       of: this.keys,
       keys: {},
@@ -169,12 +161,17 @@ export class WorkerStore {
         want,
         claims: claims.size === 0 ? '' : this.#units.map((_, i) => (claims.has(i) ? '1' : '0')).join(''),
         few_channels: this.#fewChannels ? '1' : '0',
-        how: plain ? '' : how.join(';'),
+        how: plain ? '' : this.#how(strategy, turn, single),
       },
       rest: inGroups(handIns),
     })) as AdvanceAnswer;
     if (call + 1 === this.#calls && strategy === 'round_robin') this.#turn = nextTurnOf(reply);
     return toReply(reply, runPrefix);
+  }
+
+  #how(strategy: DequeueStrategy, turn: number, single: boolean): string {
+    const flags = [single ? 1 : 0, this.#aside ? 1 : 0];
+    return [strategy, turn, this.#probation, ...flags, this.#rates, this.#weights].join(';');
   }
 
   /** Registers the worker where it is not; answers whether it was not. @throws {WorkerNameTakenError} */
