@@ -12,6 +12,7 @@ import type { Store } from '../store.ts';
 import { perform } from '../tracing.ts';
 import type { AdvanceReply, DequeueStrategy } from '../advance.ts';
 import type { WorkerStore } from '../worker-store.ts';
+import { Endings, type Ending } from './endings.ts';
 import { Exchange, type ExchangeHooks, type Settled } from './exchange.ts';
 import { Held } from './held.ts';
 import { Outlook } from './outlook.ts';
@@ -21,8 +22,6 @@ import { Waits } from './waits.ts';
 
 /** Calls that are under way at a time: while Redis works on one, the worker runs the jobs of the other. */
 const CALLS = 3;
-/** Milliseconds by which a command about a run may be quicker than the reply that brings it. */
-const QUICKER_MS = 1_000;
 /** Milliseconds between two looks whether the worker is registered again. */
 const UNREGISTERED_MS = 100;
 
@@ -52,15 +51,6 @@ export interface LoopHooks extends Pick<
   readonly paused: (queue: string, is: boolean) => void;
 }
 
-/** Why a run is to end; `false` for those that are not meant. */
-type Ending = (run: Run) => StopRequestedError | LeaseLostError | false;
-
-/** One that was heard of while a call was under way, and when. */
-interface Heard {
-  readonly ending: Ending;
-  readonly at: number;
-}
-
 export class Loop {
   /** Resolves when no more jobs are taken, and those that ran have ended and are handed in. */
   readonly finished: Promise<void>;
@@ -80,9 +70,9 @@ export class Loop {
   #lettingGo = 0;
   readonly #probation: Probation = new Probation(() => this.#kick());
   #taken = 0;
-  /** Jobs asked for in calls that are under way; and for each of these calls what has to end that it may bring. */
+  /** Jobs asked for in calls that are under way; and what has to end early of the runs that these may bring. */
   #asked = 0;
-  readonly #underWay: Set<Heard[]> = new Set();
+  readonly #endings: Endings = new Endings();
   #taking = true;
   #scheduled = false;
   /** Slots that came free are about to be filled. */
@@ -209,8 +199,7 @@ export class Loop {
   #end(reason: Ending): void {
     // one that is here was meant: it may be back on its queue when another call brings it
     if (this.#endNow(this.#held.all(), reason)) return;
-    const heard = { ending: reason, at: performance.now() };
-    for (const endings of this.#underWay) endings.push(heard);
+    this.#endings.add(reason);
   }
 
   /** Answers whether there was one. */
@@ -340,18 +329,15 @@ export class Loop {
 
   async #claim(redis: Redis, place: number): Promise<() => void> {
     const sentAt = performance.now();
-    const endings: Heard[] = [];
-    this.#underWay.add(endings);
+    const heard = this.#endings.begin();
     const request = { handIns: [], want: 'claims', claims: new Set([place]), strategy: 'default' } as const;
-    const reply = await this.#store.advance(redis, request).finally(() => this.#underWay.delete(endings));
+    const reply = await this.#store.advance(redis, request).finally(() => this.#endings.over(heard));
     const stale = this.#standStill.since(sentAt);
-    // it was sent long before it had anything to claim: what was said before that is of an earlier run
-    const since = performance.now() - QUICKER_MS;
-    const late = endings.filter(({ at }) => at >= since);
+    const { late } = heard;
     return () => this.#claimed(reply, late, stale);
   }
 
-  #claimed(reply: AdvanceReply, endings: readonly Heard[], stale: boolean): void {
+  #claimed(reply: AdvanceReply, endings: readonly Ending[], stale: boolean): void {
     const { jobs, closed, unusable, more, probation } = reply;
     if (probation === 'ahead') this.#probation.ahead = true;
     // what is out of the ordinary is learned from a call that looks at all queues
@@ -369,11 +355,10 @@ export class Loop {
     const claims = this.#outlook.takeClaims();
     this.#asked += want;
     const single = this.#probation.ahead && want > 0;
-    const endings: Heard[] = [];
-    this.#underWay.add(endings);
+    const heard = this.#endings.begin();
     const reply = await this.#exchange.advance(want, claims, single).finally(() => {
       this.#asked -= want;
-      this.#underWay.delete(endings);
+      this.#endings.over(heard);
     });
     if (reply === undefined) {
       return this.#outlook.addClaims(claims);
@@ -386,11 +371,11 @@ export class Loop {
     }
     // an end may have put other jobs on the queues, after they were found empty
     else if (reply.answers.length > 0) this.#lookUnlessWaiting();
-    await this.#received(reply, endings, !this.#standStill.since(sentAt));
+    await this.#received(reply, heard.all, !this.#standStill.since(sentAt));
   }
 
   /** What a call brought: its jobs are taken, or go back. */
-  async #received(reply: AdvanceReply, endings: readonly Heard[], taken: boolean): Promise<void> {
+  async #received(reply: AdvanceReply, endings: readonly Ending[], taken: boolean): Promise<void> {
     for (const { place, id, reason } of reply.dropped)
       this.#hooks.dropped(this.#queueName(place), id, reason);
     if (!taken) this.#exchange.giveBack(this.#runsOf(reply));
@@ -418,7 +403,7 @@ export class Loop {
     return jobs.map(job => new Run(this.#jobs, job, { queue: this.#queueName(job.place), worker, at }));
   }
 
-  async #take(reply: AdvanceReply, endings: readonly Heard[]): Promise<void> {
+  async #take(reply: AdvanceReply, endings: readonly Ending[]): Promise<void> {
     clearTimeout(this.#idleTimer);
     this.#idleTimer = undefined;
     const runs = this.#runsOf(reply);
@@ -428,7 +413,7 @@ export class Loop {
     this.#held.add(runs);
     const alone = reply.probation === 'taken';
     if (alone) this.#probation.begin(runs[0]);
-    for (const { ending } of endings) this.#endNow(runs, ending);
+    for (const ending of endings) this.#endNow(runs, ending);
     // a function may hold up the event loop: no read may then hold a job that another worker could run
     const full = this.#free <= 0 || alone || this.#taken >= this.#options.maxJobs;
     if (full && (this.#waits.armed || this.#outlook.hasClaims)) {
