@@ -46,9 +46,17 @@ export class Batch<Item, Answer> {
 
   /** The item's answer. */
   add(item: Item): Promise<Awaited<Answer>> {
+    return this.addAnd(item, answer => answer);
+  }
+
+  /** What is made of the item's answer: with one promise, as there is one for each of many items. */
+  addAnd<T>(item: Item, make: (answer: Awaited<Answer>) => T | PromiseLike<T>): Promise<T> {
     const { items, answers } = this.#push(item);
     const at = items.length - 1;
-    return answers.then(all => settled(all[at] as Answer | Error));
+    return answers.then(all => {
+      const answer = settled(all[at] as Answer | Error);
+      return answer instanceof Promise ? answer.then(make) : make(answer as Awaited<Answer>);
+    });
   }
 
   /** The answers of several items, or the first of their errors. */

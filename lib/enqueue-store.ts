@@ -42,6 +42,11 @@ export class EnqueueStore {
     return this.#batch(queue).add(job);
   }
 
+  /** The same, and what is made of it. @throws as `add` does. */
+  addAnd<T>(queue: QueueKeys, job: NewJob, make: (added: Enqueued) => T | PromiseLike<T>): Promise<T> {
+    return this.#batch(queue).addAnd(job, make);
+  }
+
   /** The same for several, in their order; rejects as the first that could not be added. */
   addAll(queue: QueueKeys, jobs: Iterable<NewJob>): Promise<Enqueued[]> {
     return this.#batch(queue).addAll(jobs);

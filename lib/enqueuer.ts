@@ -53,7 +53,7 @@ export class Enqueuer {
     const { job } = prepared;
     if (!this.#isAsync) return this.#runNow(fn, prepared);
     this.#store.feed.expect(this.#keys.name, job.id);
-    return this.#store.jobs.add(this.#keys, job).then(added => this.#handle(job, added));
+    return this.#store.jobs.addAnd(this.#keys, job, added => this.#handle(job, added));
   }
 
   /** Puts several jobs on the queue, in their order; one that is refused keeps no other from it. */

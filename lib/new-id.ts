@@ -6,7 +6,7 @@ import { v7 } from 'uuid';
 const FIRST_RANDOM = 6;
 
 // a call for random bytes, and a text of twenty pieces, for each id would cost more than the rest of an enqueue's own work
-const pool = new Uint8Array((16 - FIRST_RANDOM) * 256);
+const pool = new Uint8Array((16 - FIRST_RANDOM) * 2048);
 let used = pool.length;
 const random = new Uint8Array(16);
 const view = new DataView(random.buffer);

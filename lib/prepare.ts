@@ -58,8 +58,19 @@ export function check(
   return () => prepared;
 }
 
+let lastName = '';
+let lastNameJson = '""';
+/** The JSON text of a function's name, which is that of the call before as a rule. */
+function nameJson(name: string): string {
+  if (name !== lastName) {
+    lastNameJson = JSON.stringify(name);
+    lastName = name;
+  }
+  return lastNameJson;
+}
+
 function plain(id: string, name: string, args: readonly unknown[], { settings }: QueueDefaults): Prepared {
-  const data = `[${JSON.stringify(name)},null,${JSON.stringify(args)},{}]`;
+  const data = `[${nameJson(name)},null,${JSON.stringify(args)},{}]`;
   return {
     job: plainJob(id, data, describeCall(name, args, NO_KWARGS), settings),
     call: { functionName: name, args, kwargs: NO_KWARGS },

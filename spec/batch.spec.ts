@@ -163,6 +163,25 @@ describe('Batch', () => {
     ]);
   });
 
+  it('makes of an answer what it is told to, whether that is a promise or not, and nothing of an Error', async () => {
+    const refused = new RangeError('3 is refused');
+    const batch = new Batch<number, number | Promise<number>>(10, items =>
+      Promise.resolve(items.map(item => (item === 3 ? refused : item === 2 ? Promise.resolve(2) : item))),
+    );
+    const made: number[] = [];
+    const make = (answer: number): string => {
+      made.push(answer);
+      return `made of ${answer}`;
+    };
+    const results = await Promise.allSettled([1, 2, 3].map(item => batch.addAnd(item, make)));
+    expect(results).toEqual([
+      { status: 'fulfilled', value: 'made of 1' },
+      { status: 'fulfilled', value: 'made of 2' },
+      { status: 'rejected', reason: refused },
+    ]);
+    expect(made.toSorted((x, y) => x - y)).toEqual([1, 2]);
+  });
+
   it('rejects one item alone where its answer is an Error', async () => {
     const refused = new RangeError('2 is refused');
     const batch = new Batch<number, number>(10, items =>
