@@ -163,11 +163,11 @@ describe('the channel of a job that will be waited for', () => {
     await using producer = new Queue('default', { connection: redis.url });
     await waitedFor(producer);
     const second = await producer.enqueue('sum', [[2]]);
-    await expect.poll(channels, soon).toContain(channelOf(second));
-    // with those of the next jobs, whose ids are made
-    const subscribed = await channels();
+    // with those of the next jobs, whose ids are made; they may be left again before the last look
+    let subscribed: string[] = [];
+    await expect.poll(async () => (subscribed = await channels()), soon).toContain(channelOf(second));
     expect(subscribed).toContain(channelOf(await producer.enqueue('sum', [[3]])));
-    expect(await channels()).toEqual(subscribed);
+    expect((await channels()).filter(channel => !subscribed.includes(channel))).toEqual([]);
     // and what comes there before it is waited for is not lost; by hand, as the channel is left after a second
     const told = { job_id: second.id, status: 'finished', queue: 'default', worker: 'w1', result: 2 };
     await redis.client
@@ -181,10 +181,10 @@ describe('the channel of a job that will be waited for', () => {
   it('is left after a second where nobody waits, and none is subscribed to for later jobs', async () => {
     await using producer = new Queue('default', { connection: redis.url });
     await waitedFor(producer);
-    const jobs: Job[] = [];
-    for (let i = 0; i < 10; i++) jobs.push(await producer.enqueue('f'));
+    const jobs: Job[] = [await producer.enqueue('f')];
     const second = channelOf(jobs[0] as Job);
     await expect.poll(channels, soon).toContain(second);
+    for (let i = 1; i < 10; i++) jobs.push(await producer.enqueue('f'));
     expect(await channels()).not.toContain(channelOf(jobs[9] as Job));
     await expect.poll(channels, soon).not.toContain(second);
     const left = await channels();
