@@ -152,6 +152,24 @@ describe('WorkerStore.advance: handing in', () => {
     });
     subscriber.disconnect();
   });
+
+  it('asks who listens before it publishes a long result', async () => {
+    const published = async (): Promise<number> =>
+      Number(/cmdstat_publish:calls=(\d+)/.exec(await redis.client.info('commandstats'))?.[1] ?? 0);
+    const long = JSON.stringify('x'.repeat(2_000));
+    const [first, second] = await started(['1', '2']);
+    await redis.client.config('RESETSTAT');
+    await handIn(endedWith(first as RunRef, finished(long)));
+    expect(await published()).toBe(0);
+    const subscriber = redis.client.duplicate();
+    const messages: string[] = [];
+    subscriber.on('message', (_: string, text: string) => messages.push(text));
+    await subscriber.subscribe('rq:status:a:2');
+    await handIn(endedWith(second as RunRef, finished(long)));
+    await expect.poll(() => messages.length, { interval: 10 }).toBe(1);
+    expect(JSON.parse(messages[0] ?? '')).toMatchObject({ job_id: '2', result: 'x'.repeat(2_000) });
+    subscriber.disconnect();
+  });
 });
 
 describe('WorkerStore.advance: the stream that Python reads', () => {
