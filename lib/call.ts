@@ -4,7 +4,7 @@ import { functionName, taskOptions, type TaskFunction } from './functions.ts';
 import { check, type Make } from './prepare.ts';
 
 /** As `check`. An option that is named and undefined leaves the task's own in force. */
-export function checkCall(
+export function checkedCall(
   fn: TaskFunction | string,
   args: readonly unknown[],
   options: EnqueueOptions | undefined,

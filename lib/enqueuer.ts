@@ -1,5 +1,5 @@
 /** How calls become jobs on a queue: made ready, stored one by one or together, at once or for later, and handled from then on. */
-import { checkCall } from './call.ts';
+import { checkedCall } from './call.ts';
 import type { Link } from './connection.ts';
 import type { EnqueueOptions, QueueDefaults } from './enqueue-options.ts';
 import type { Enqueued } from './enqueue-store.ts';
@@ -34,12 +34,12 @@ export class Enqueuer {
 
   /** @throws {TypeError | RangeError} for anything that can't be stored. */
   check(fn: TaskFunction | string, args: readonly unknown[] = [], options?: EnqueueOptions): Make {
-    return checkCall(fn, args, options, this.#defaults, this.#store.home);
+    return checkedCall(fn, args, options, this.#defaults, this.#store.home);
   }
 
   /** For a job that is put on the queue by itself. @throws as `check` does. */
   prepare(fn: TaskFunction | string, args: readonly unknown[] = [], options?: EnqueueOptions): Prepared {
-    return checkCall(fn, args, options, this.#defaults, this.#store.home, this.#nextId)();
+    return checkedCall(fn, args, options, this.#defaults, this.#store.home, this.#nextId)();
   }
 
   /** Puts one job on the queue. */

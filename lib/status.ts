@@ -42,7 +42,9 @@ export class StatusFeed {
   #restoring = false;
   #dropping: string[] = [];
   #dropTimer: NodeJS.Timeout | undefined;
-  readonly #expected: Expected = new Expected((...all) => this.#listenAll(...all));
+  readonly #expected: Expected<StatusMessage | undefined> = new Expected((queue, ids, tell) =>
+    this.#listenAll(queue, ids, id => message => tell(id, message)),
+  );
 
   constructor(source: Link, keys: Keys) {
     this.#source = source;

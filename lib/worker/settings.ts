@@ -10,7 +10,7 @@ import {
   RESULT_TTL,
   SHUTDOWN_TIMEOUT,
 } from '../defaults.ts';
-import { checkCall } from '../call.ts';
+import { checkedCall } from '../call.ts';
 import { prepareCrons, type CronEntry, type ListedCron } from '../cron.ts';
 import { queueDefaults } from '../enqueue-options.ts';
 import { checkMetrics, type MetricsOptions } from '../metrics/options.ts';
@@ -187,7 +187,9 @@ export function checkWorker(
 /** Checks crons, which are on `queue` where they name none. @throws {TypeError | RangeError} that says which one is wrong. */
 export function checkCrons(crons: readonly CronEntry[], queue: string): readonly ListedCron[] {
   const defaults = queueDefaults(undefined, undefined);
-  return prepareCrons(crons, queue, (fn, args = [], options) => checkCall(fn, args, options, defaults, '')());
+  return prepareCrons(crons, queue, (fn, args = [], options) =>
+    checkedCall(fn, args, options, defaults, '')(),
+  );
 }
 
 /** An option that says something of queues, of those the worker listens on. */
